@@ -1,0 +1,1 @@
+"""Running trained networks on images and films."""

@@ -1,0 +1,1 @@
+"""Doors to files: decoding, encoding, listing, datasets and video."""

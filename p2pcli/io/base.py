@@ -1,0 +1,64 @@
+"""The two protocols of reading and writing, and what a listing of sources yields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from p2pcli.image import Sample
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file that a source argument led to.
+
+    `key` is the posix path below its source without the suffix, unique in a listing; `relative` is the same
+    path with its own file name, which `translate` mirrors.
+    """
+
+    key: str
+    path: Path
+    relative: str
+    kind: Literal["image", "video"]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """One file that was found and left alone, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Entries sorted by key; files that are no media; both count in a report."""
+
+    entries: tuple[Entry, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+class Source(Protocol):
+    """Random access to samples: a folder, a side-by-side folder, paired folders, a Parquet dataset."""
+
+    @property
+    def is_paired(self) -> bool:
+        """True where `read` gives samples with a target."""
+
+    def splits(self) -> dict[str, Sequence[str]]:
+        """Split name ("train", "validation", "test") → keys. One split "all" where the layout names none."""
+
+    def read(self, key: str) -> Sample:
+        """Decode one sample. Raises `ItemError` where its bytes cannot be used. Safe from many threads."""
+
+
+class Sink(Protocol):
+    """Writes samples; each output is whole or absent."""
+
+    def write(self, sample: Sample) -> None:
+        """Store one sample under its key."""
+
+    def close(self) -> None:
+        """Make everything durable; nothing is complete before this returns."""

@@ -1,0 +1,1 @@
+"""Jobs, one file per verb: plain values in, a report out."""

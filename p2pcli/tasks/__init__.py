@@ -1,0 +1,1 @@
+"""Objectives: networks and losses put together."""
