@@ -117,8 +117,8 @@ def resize(image: Image, width: int, height: int, *, kernel: Kernel = "auto") ->
         "bicubic": cv2.INTER_CUBIC,
         "lanczos": cv2.INTER_LANCZOS4,
     }[kernel if not (shrinks and kernel != "nearest") else "area"]
-    resized = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=flag)
-    return np.asarray(resized).reshape(height, width, channels)
+    scaled: Image = np.asarray(cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=flag))
+    return scaled.reshape(height, width, channels)
 
 
 def as_rgb8(image: Image, *, background: int = 255) -> Image:
