@@ -1,0 +1,81 @@
+"""A convolution divided by its largest singular value, under the keys the published networks have."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_EPSILON = 1e-12
+
+
+class SpectralConv2d(nn.Module):
+    """Convolution with spectral normalisation (Miyato et al. 2018, 1802.05957, algorithm 1).
+
+    Training runs one power iteration per forward pass; evaluation uses the stored vectors, so that imported
+    weights give the published outputs. State: `weight_orig`, `weight_u`, `weight_v` and `bias`. A module of
+    its own instead of torch's hook: a hooked module cannot be copied, as an EMA needs, after a forward pass.
+    """
+
+    weight_u: Tensor
+    weight_v: Tensor
+
+    def __init__(
+        self,
+        input_channels: int,
+        output_channels: int,
+        *,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        plain = nn.Conv2d(input_channels, output_channels, kernel_size, stride, padding, bias=bias)
+        self.stride, self.padding = stride, padding
+        self.weight_orig = nn.Parameter(plain.weight.detach())
+        self.bias = plain.bias
+        rows, columns = self.weight_orig.flatten(1).shape
+        self.register_buffer("weight_u", F.normalize(torch.randn(rows), dim=0, eps=_EPSILON))
+        self.register_buffer("weight_v", F.normalize(torch.randn(columns), dim=0, eps=_EPSILON))
+
+    @property
+    def weight(self) -> Tensor:
+        """The parameter behind the normalised weight: what initialisation fills."""
+        return self.weight_orig
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self._normalised(), self.bias, self.stride, self.padding)
+
+    def _normalised(self) -> Tensor:
+        matrix = self.weight_orig.flatten(1)
+        if self.training:
+            with torch.no_grad():
+                self.weight_v.copy_(F.normalize(matrix.t() @ self.weight_u, dim=0, eps=_EPSILON))
+                self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0, eps=_EPSILON))
+        # Clones: a second forward pass (real, then fake) changes the vectors before the first one's backward.
+        sigma = self.weight_u.clone() @ matrix @ self.weight_v.clone()
+        return self.weight_orig / sigma
+
+
+def conv2d(
+    input_channels: int,
+    output_channels: int,
+    *,
+    kernel_size: int,
+    stride: int = 1,
+    padding: int = 0,
+    bias: bool = True,
+    spectral_norm: bool = False,
+) -> nn.Module:
+    """A convolution, plain or with spectral normalisation."""
+    if spectral_norm:
+        return SpectralConv2d(
+            input_channels,
+            output_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            bias=bias,
+        )
+    return nn.Conv2d(input_channels, output_channels, kernel_size, stride, padding, bias=bias)

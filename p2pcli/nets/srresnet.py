@@ -1,0 +1,95 @@
+"""SRResNet and the SRGAN discriminator (Ledig et al. 2017, 1609.04802, section 2.1, figure 4)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from p2pcli.nets.blocks import Norm, SizeNeeds, make_norm
+
+
+class _Residual(nn.Module):
+    """k3n64 norm PReLU k3n64 norm, summed with the input."""
+
+    def __init__(self, channels: int, *, norm: Norm) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            make_norm(norm)(channels),
+            nn.PReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            make_norm(norm)(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = x + self.body(x)
+        return result
+
+
+class SRResNet(nn.Module):
+    """(B, input_channels, H, W) → (B, output_channels, scale·H, scale·W), both nominally in [-1, 1].
+
+    The paper feeds [0, 1] and predicts [-1, 1]; here both sides have the range of every other network. No
+    activation at the end, as in the paper: values may leave the range a little.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_channels: int = 3,
+        output_channels: int = 3,
+        channels: int = 64,
+        blocks: int = 16,
+        scale: int = 4,
+        norm: Norm = "batch",
+    ) -> None:
+        super().__init__()
+        if scale not in (2, 4, 8):
+            raise ValueError(f"scale {scale}: expected 2, 4 or 8")
+        self.size_needs = SizeNeeds(multiple_of=1, minimum=1)
+        self.scale = scale
+        self.head = nn.Sequential(nn.Conv2d(input_channels, channels, 9, padding=4), nn.PReLU())
+        self.body = nn.Sequential(*(_Residual(channels, norm=norm) for _ in range(blocks)))
+        self.fuse = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), make_norm(norm)(channels))
+        stages = [
+            nn.Sequential(nn.Conv2d(channels, channels * 4, 3, padding=1), nn.PixelShuffle(2), nn.PReLU())
+            for _ in range(scale.bit_length() - 1)
+        ]
+        self.upscale = nn.Sequential(*stages)
+        self.tail = nn.Conv2d(channels, output_channels, 9, padding=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shallow = self.head(x)
+        result: Tensor = self.tail(self.upscale(shallow + self.fuse(self.body(shallow))))
+        return result
+
+
+class SRGANDiscriminator(nn.Module):
+    """(B, input_channels, H, W) → logits (B, 1, 1, 1).
+
+    The paper's two dense layers (1024, 1) see a fixed 96 px crop; here the features are first averaged to
+    6 × 6, which leaves 96 px crops unchanged and lets any size in. No sigmoid: losses work on logits.
+    """
+
+    def __init__(self, *, input_channels: int = 3, channels: int = 64, norm: Norm = "batch") -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(input_channels, channels, 3, padding=1), nn.LeakyReLU(0.2)]
+        width = channels
+        for doubling in range(4):
+            wider = channels << doubling
+            if doubling:
+                layers += _step(width, wider, stride=1, norm=norm)
+            layers += _step(wider, wider, stride=2, norm=norm)
+            width = wider
+        self.features = nn.Sequential(*layers)
+        self.judge = nn.Sequential(
+            nn.AdaptiveAvgPool2d(6), nn.Conv2d(width, 1024, 6), nn.LeakyReLU(0.2), nn.Conv2d(1024, 1, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.judge(self.features(x))
+        return logits
+
+
+def _step(entering: int, leaving: int, *, stride: int, norm: Norm) -> list[nn.Module]:
+    convolution = nn.Conv2d(entering, leaving, 3, stride=stride, padding=1)
+    return [convolution, make_norm(norm)(leaving), nn.LeakyReLU(0.2)]
