@@ -9,7 +9,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +18,16 @@ from p2pcli.errors import RecipeError, did_you_mean
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_is_a_word(cls, values: Any) -> Any:
+        """TOML has no null: "none" stands for it where a key may be without a value."""
+        if not isinstance(values, dict):
+            return values
+        fields = cls.model_fields.items()
+        optional = {name for name, field in fields if type(None) in get_args(field.annotation)}
+        return {name: None if name in optional and v == "none" else v for name, v in values.items()}
 
 
 class Pairs(_Section):
@@ -242,7 +252,7 @@ def set_value(values: dict[str, Any], override: str) -> None:
     try:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
-        value = None if text.strip() in ("none", "None", "null") else text.strip()
+        value = text.strip()
     section = values
     for part in parts[:-1]:
         section = section.setdefault(part, {})

@@ -1,0 +1,29 @@
+"""The command line as it was typed, and how to print one that repeats or resumes it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What stood after `p2p`."""
+
+    words: tuple[str, ...]
+
+    def again(self, *, extra: Iterable[str | Path] = (), without: Iterable[str] = ()) -> str:
+        """The command that repeats this one, with `extra` words added and the flags in `without` dropped."""
+        dropped = set(without)
+        kept = [word for word in self.words if word not in dropped]
+        return command_line([*kept, *(str(word) for word in extra)])
+
+
+def command_line(words: Sequence[str]) -> str:
+    """`p2p` and `words`, quoted so that it can be pasted into the shell of this system."""
+    whole = ["p2p", *words]
+    return subprocess.list2cmdline(whole) if os.name == "nt" else shlex.join(whole)

@@ -1,0 +1,310 @@
+"""`p2p make-pairs`: one sub-command per maker, each with the maker's own options.
+
+The options are spelt out here because importing the makers costs too much for a help page;
+tests/cli/test_make_pairs.py holds them against the makers' fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from p2pcli.cli import options
+from p2pcli.cli.grouped import sharing
+from p2pcli.cli.help import help_page
+from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.running import Printing, Report, finish, run_job, tally_line
+from p2pcli.events import Observer, Stop
+
+PICTURES_PANEL = "Which pictures, at what size"
+
+app = typer.Typer(rich_markup_mode="rich")
+
+SHORT_HELP = "Make a paired dataset from photos and films: edges, gray, downsample."
+HELP = help_page(
+    "p2p make-pairs edges photos/ film.mp4 -o pairs/edges",
+    """Turn photos, folders and films into a paired dataset: each picture is the target, and a maker draws
+    the input that a network shall learn to turn back into it.
+
+    The result is a Parquet dataset with the columns input and target, which p2p train and
+    datasets.load_dataset open. Run the same command again to go on after an interruption.""",
+)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The options that every maker's command has."""
+
+    sources: options.Sources = None
+    output: options.Output = None
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size",
+            min=1,
+            help="Side of the finished pictures in px.",
+            show_default=False,
+            rich_help_panel=PICTURES_PANEL,
+        ),
+    ] = None
+    fit: Annotated[
+        Literal["crop", "pad", "stretch", "inside", "source"],
+        typer.Option(
+            "--fit",
+            help="How a picture comes to that size: cut to a square, padded, stretched, its shorter side "
+            "scaled, or left as it is.",
+            rich_help_panel=PICTURES_PANEL,
+        ),
+    ] = "crop"
+    every: Annotated[
+        int | None,
+        typer.Option(
+            "--every",
+            min=1,
+            help="Films: take every N-th frame.",
+            show_default=False,
+            rich_help_panel=PICTURES_PANEL,
+        ),
+    ] = None
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            "--fps",
+            min=0.0,
+            help="Films: take this many frames a second.",
+            show_default=False,
+            rich_help_panel=PICTURES_PANEL,
+        ),
+    ] = None
+    split: Annotated[
+        str,
+        typer.Option("--split", help="Shares of train/validation/test.", rich_help_panel=PICTURES_PANEL),
+    ] = "0.9/0.05/0.05"
+    encoding: Annotated[
+        str, typer.Option("--encoding", help="How pictures are stored.", rich_help_panel=PICTURES_PANEL)
+    ] = "auto"
+    jitter: Annotated[
+        bool,
+        typer.Option(
+            "--jitter", help="Draw what is not given anew for each picture.", rich_help_panel=PICTURES_PANEL
+        ),
+    ] = False
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Write a contact sheet, preview.png, as well.")
+    ] = False
+    workers: options.Workers = None
+    seed: options.Seed = 0
+    limit: options.Limit = None
+    max_pixels: options.MaxPixels = 200_000_000
+    overwrite: options.Overwrite = False
+    dry_run: options.DryRun = False
+    as_json: options.Json = False
+    quiet: options.Quiet = False
+    verbose: options.Verbose = False
+    debug: options.Debug = False
+
+
+@app.callback(help=HELP, short_help=SHORT_HELP)
+def _makers() -> None: ...
+
+
+def _option(name: str, text: str, *, panel: str, default: str = "") -> typer.models.OptionInfo:
+    """An option of a maker. None stands for "not given", so the maker's own default is only shown."""
+    shown = f" [dim]\\[default: {default}][/dim]" if default else ""
+    info: typer.models.OptionInfo = typer.Option(
+        name, help=f"{text}{shown}", show_default=False, rich_help_panel=panel
+    )
+    return info
+
+
+_edges = partial(_option, panel="How the drawing is made")
+_gray = partial(_option, panel="How colour becomes gray")
+_downsample = partial(_option, panel="How detail is lost")
+
+
+@app.command(
+    "edges",
+    short_help="Line drawing → photo.",
+    help=help_page(
+        "p2p make-pairs edges photos/ -o pairs/edges",
+        """Pairs of line drawing and photo. The drawing is Canny's with automatic thresholds, or Sobel, or a
+        difference of Gaussians (dog), or an extended one (xdog).""",
+    ),
+)
+@sharing(Shared)
+def edges(
+    context: typer.Context,
+    shared: Shared,
+    *,
+    method: Annotated[
+        Literal["canny", "sobel", "dog", "xdog"] | None,
+        _edges("--method", "Thin lines, soft gradients, pen lines, or ink with dark areas.", default="canny"),
+    ] = None,
+    sigma: Annotated[
+        float | None, _edges("--sigma", "Gaussian blur before detection, in px.", default="1.2")
+    ] = None,
+    detail: Annotated[
+        float | None,
+        _edges("--detail", "canny: share of pixels above the automatic threshold.", default="0.12"),
+    ] = None,
+    low: Annotated[
+        float | None, _edges("--low", "canny: low threshold, 0 to 1443.", default="0.4 × high")
+    ] = None,
+    high: Annotated[
+        float | None, _edges("--high", "canny: high threshold, 0 to 1443.", default="automatic")
+    ] = None,
+    aperture: Annotated[
+        int | None, _edges("--aperture", "canny, sobel: side of the Sobel kernel, 3, 5 or 7.", default="3")
+    ] = None,
+    l2: Annotated[
+        bool | None,
+        _edges("--l2/--l1", "canny: gradient strength √(dx² + dy²) or |dx| + |dy|.", default="l2"),
+    ] = None,
+    gamma: Annotated[
+        float | None, _edges("--gamma", "sobel: below 1 shows weak edges more.", default="0.8")
+    ] = None,
+    k: Annotated[
+        float | None, _edges("--k", "dog, xdog: the wider Gaussian has k × sigma.", default="1.6")
+    ] = None,
+    tau: Annotated[
+        float | None, _edges("--tau", "dog: weight of the wider Gaussian.", default="0.98")
+    ] = None,
+    p: Annotated[float | None, _edges("--p", "xdog: how strongly edges are sharpened.", default="20")] = None,
+    epsilon: Annotated[
+        float | None, _edges("--epsilon", "xdog: level below which ink begins.", default="automatic")
+    ] = None,
+    phi: Annotated[
+        float | None, _edges("--phi", "dog, xdog: steepness of the soft threshold.", default="10")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        _edges(
+            "--threshold", "sobel, dog, xdog: strength from which a pixel is black.", default="soft lines"
+        ),
+    ] = None,
+    thin: Annotated[
+        bool | None, _edges("--thin/--no-thin", "sobel, dog, xdog: lines of one pixel.", default="no-thin")
+    ] = None,
+    min_length: Annotated[
+        int | None, _edges("--min-length", "Lines of fewer pixels are removed.", default="5")
+    ] = None,
+    invert: Annotated[
+        bool | None, _edges("--invert/--no-invert", "Light lines on black.", default="no-invert")
+    ] = None,
+) -> None:
+    """Make pairs of drawing and photo."""
+    given = {
+        "method": method, "sigma": sigma, "detail": detail, "low": low, "high": high, "aperture": aperture,
+        "l2": l2, "gamma": gamma, "k": k, "tau": tau, "p": p, "epsilon": epsilon, "phi": phi,
+        "threshold": threshold, "thin": thin, "min_length": min_length, "invert": invert,
+    }  # fmt: skip
+    _run(context, "edges", given, shared)
+
+
+@app.command(
+    "gray",
+    short_help="Gray → colour.",
+    help=help_page("p2p make-pairs gray photos/ -o pairs/gray", "Pairs of gray and colour picture."),
+)
+@sharing(Shared)
+def gray(
+    context: typer.Context,
+    shared: Shared,
+    *,
+    method: Annotated[
+        Literal["bt601", "bt709", "lightness", "average"] | None,
+        _gray("--method", "JPEG's luma, HDTV luma, CIELAB L*, or the mean of R, G, B.", default="bt601"),
+    ] = None,
+    gamma: Annotated[
+        float | None, _gray("--gamma", "Exponent on the gray value; above 1 darkens.", default="1")
+    ] = None,
+) -> None:
+    """Make pairs of gray and colour picture."""
+    _run(context, "gray", {"method": method, "gamma": gamma}, shared)
+
+
+@app.command(
+    "downsample",
+    short_help="Small → large.",
+    help=help_page(
+        "p2p make-pairs downsample photos/ --factor 4 -o pairs/small",
+        "Pairs of coarse and sharp picture: shrink, then noise, then JPEG, then back to size.",
+    ),
+)
+@sharing(Shared)
+def downsample(
+    context: typer.Context,
+    shared: Shared,
+    *,
+    factor: Annotated[
+        int | None, _downsample("--factor", "Each side becomes 2, 3, 4 or 8 times smaller.", default="4")
+    ] = None,
+    kernel: Annotated[
+        Literal["bicubic", "area", "bilinear", "lanczos", "nearest"] | None,
+        _downsample("--kernel", "How it shrinks; antialiased except for nearest.", default="bicubic"),
+    ] = None,
+    noise_sigma: Annotated[
+        float | None, _downsample("--noise-sigma", "Gaussian noise, in steps of 8 bits.", default="0")
+    ] = None,
+    jpeg_quality: Annotated[
+        int | None, _downsample("--jpeg-quality", "JPEG artefacts of this quality, 1 to 100.", default="none")
+    ] = None,
+    restore_size: Annotated[
+        bool | None,
+        _downsample(
+            "--restore-size/--keep-small", "Bring it back to the target's size.", default="restore-size"
+        ),
+    ] = None,
+) -> None:
+    """Make pairs of coarse and sharp picture."""
+    given = {
+        "factor": factor, "kernel": kernel, "noise_sigma": noise_sigma, "jpeg_quality": jpeg_quality,
+        "restore_size": restore_size,
+    }  # fmt: skip
+    _run(context, "downsample", given, shared)
+
+
+def _run(context: typer.Context, maker: str, given: Mapping[str, object], shared: Shared) -> None:
+    from p2pcli.jobs.make_pairs import make_pairs
+
+    printing = Printing(json=shared.as_json, quiet=shared.quiet, verbose=shared.verbose)
+    invocation: Invocation = context.obj
+    sources = shared.sources or [Path()]
+    output = shared.output or Path("pairs") / maker
+    extra: list[str | Path] = [*([] if shared.sources else ["."]), *([] if shared.output else ["-o", output])]
+    again = invocation.again(extra=extra)
+    if extra:
+        printing.say(f"The same as: {again}")
+
+    def job(observe: Observer, stop: Stop) -> Report:
+        return make_pairs(
+            maker,
+            sources,
+            output,
+            options={name: value for name, value in given.items() if value is not None},
+            size=shared.size,
+            fit=shared.fit,
+            every=shared.every,
+            fps=shared.fps,
+            split=shared.split,
+            seed=shared.seed,
+            workers=shared.workers,
+            encoding=shared.encoding,
+            limit=shared.limit,
+            max_pixels=shared.max_pixels,
+            jitter=shared.jitter,
+            preview=shared.preview,
+            overwrite=shared.overwrite,
+            dry_run=shared.dry_run,
+            observe=observe,
+            stop=stop,
+        )
+
+    report, caught = run_job(job, printing=printing)
+    summary = [tally_line(report.tally, unit="pairs", seconds=report.seconds)]
+    finish(report, caught, printing=printing, summary=summary, again=again, dry_run=shared.dry_run)

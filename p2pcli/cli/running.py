@@ -1,0 +1,107 @@
+"""Runs one job under progress and signals, then says how it ended: summary, JSON, exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import typer
+
+from p2pcli.cli.progress import drawing, duration
+from p2pcli.cli.signals import Caught, stopping_on_signals
+from p2pcli.errors import ExitCode
+from p2pcli.events import Observer, Stop
+from p2pcli.plan import Tally
+
+
+class Report(Protocol):
+    """What every job gives back."""
+
+    @property
+    def tally(self) -> Tally:
+        """Planned = written + skipped + failed."""
+
+    @property
+    def output(self) -> Path:
+        """Where the result lies."""
+
+    @property
+    def interrupted(self) -> bool:
+        """True where a signal ended it early."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0, or 3 with failed items."""
+
+    def as_json(self) -> dict[str, object]:
+        """All of it, as JSON-able values."""
+
+
+@dataclass(frozen=True)
+class Printing:
+    """How much a verb says."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    def say(self, line: str) -> None:
+        """A line for people, on stderr, unless they asked for silence."""
+        if not self.quiet:
+            sys.stderr.write(f"{line}\n")
+
+    def data(self, line: str) -> None:
+        """The result itself, on stdout, where it is not a JSON object that is asked for."""
+        if not self.json:
+            sys.stdout.write(f"{line}\n")
+
+
+def run_job(call: Callable[[Observer, Stop], Report], *, printing: Printing) -> tuple[Report, Caught]:
+    """Call one job with an observer that draws and a stop flag that signals set."""
+    stop = Stop()
+    with (
+        stopping_on_signals(stop) as caught,
+        drawing(quiet=printing.quiet, verbose=printing.verbose) as observe,
+    ):
+        return call(observe, stop), caught
+
+
+def finish(
+    report: Report,
+    caught: Caught,
+    *,
+    printing: Printing,
+    summary: list[str],
+    again: str,
+    dry_run: bool = False,
+) -> None:
+    """Print the end of a job and leave with its exit code; `again` is the command that resumes it."""
+    for line in summary:
+        printing.say(line)
+    if report.interrupted:
+        printing.say(f"Stopped after {duration(report.seconds)}. To go on from here: {again}")
+    if printing.json:
+        sys.stdout.write(json.dumps(report.as_json(), ensure_ascii=False) + "\n")
+    elif not dry_run:
+        printing.data(str(report.output))
+    code = caught.exit_code if report.interrupted else report.exit_code
+    raise typer.Exit(int(code))
+
+
+def tally_line(tally: Tally, *, unit: str, seconds: float) -> str:
+    """ "118 pairs written, 2 skipped (duplicate 2), 1 failed of 121 planned, in 4 s"."""
+    parts = [f"{tally.written} {unit} written"]
+    if tally.skipped:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(tally.skipped.items()))
+        parts.append(f"{sum(tally.skipped.values())} skipped ({reasons})")
+    if tally.failed:
+        parts.append(f"{len(tally.failed)} failed")
+    return f"{', '.join(parts)} of {tally.planned} planned, in {duration(seconds)}"

@@ -1,0 +1,86 @@
+"""`p2p train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from p2pcli.cli import completion, defaults, options
+from p2pcli.cli.help import help_page
+from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.running import Printing, Report, finish, run_job
+from p2pcli.events import Observer, Stop
+
+SHORT_HELP = "Train a translator on pairs, or on plain photos with pairs made on the fly."
+HELP = help_page(
+    "p2p train pairs/edges -r quick -o runs/shoes",
+    """Train a network that turns each pair's input into its target. Photos alone will do, with pairs made on
+    the fly: [bold]p2p train photos/ --set pairs.maker=edges[/bold]
+
+    The run folder holds model.safetensors, best.safetensors, report.html, samples/ and log.jsonl. Ctrl-C
+    stops at a safe point; the same command with --resume goes on as if nothing had happened.""",
+)
+
+
+def train(
+    context: typer.Context,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A dataset from make-pairs, side-by-side images, a folder with A/ and B/, or plain photos. "
+            "Nothing: the newest dataset under pairs/.",
+            show_default=False,
+            autocompletion=completion.datasets,
+        ),
+    ] = None,
+    recipe: options.Recipe = "pix2pix",
+    output: options.Output = None,
+    overrides: options.Set = None,
+    resume: options.Resume = False,
+    device: options.DeviceOption = "auto",
+    workers: options.Workers = None,
+    seed: options.OptionalSeed = None,
+    limit: options.Limit = None,
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
+) -> None:
+    """Train; see HELP."""
+    from p2pcli.jobs.train import train as train_job
+
+    printing = Printing(json=as_json, quiet=quiet, verbose=verbose)
+    invocation: Invocation = context.obj
+    chosen = data or defaults.newest_dataset()
+    if data is None:
+        printing.say(f"The same as: {invocation.again(extra=[chosen])}")
+
+    def job(observe: Observer, stop: Stop) -> Report:
+        return train_job(
+            chosen,
+            recipe=recipe,
+            output=output,
+            overrides=overrides or [],
+            device=device,
+            seed=seed,
+            limit=limit,
+            workers=workers,
+            resume=resume,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            observe=observe,
+            stop=stop,
+        )
+
+    report, caught = run_job(job, printing=printing)
+    extra: list[str | Path] = [
+        *([] if data else [chosen]),
+        *([] if output else ["-o", report.output]),
+        "--resume",
+    ]
+    again = invocation.again(extra=extra, without=["--resume", "--overwrite"])
+    finish(report, caught, printing=printing, summary=[], again=again, dry_run=dry_run)

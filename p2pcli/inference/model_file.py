@@ -1,0 +1,138 @@
+"""One trained network in one file: safetensors, with the recipe and what is known of it in the metadata.
+
+Nothing here unpickles: a file that is not safetensors is refused by its first bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from p2pcli import __version__
+from p2pcli.errors import RecipeError, UsageError
+from p2pcli.io.atomic import atomic_path
+from p2pcli.recipe import Recipe, parse_recipe
+
+FORMAT_VERSION = 1
+_METADATA_KEY = "p2p"
+_HEADER_LIMIT = 100_000_000
+"""Bytes; the safetensors format allows no longer header."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says of itself besides its recipe and its weights."""
+
+    role: Literal["generator", "discriminator"] = "generator"
+    trained_size: int = 256
+    """Side in px of the squares it saw while training."""
+    step: int = 0
+    epoch: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Validation numbers at that step: l1 (mean absolute, range [-1, 1]), psnr (dB), ssim."""
+    tool_version: str = __version__
+    format_version: int = FORMAT_VERSION
+
+
+def save_model(path: Path, network_state: Mapping[str, torch.Tensor], *, recipe: Recipe, info: ModelInfo) -> None:
+    """Write the state dict, float32 or as it is, so that the file is whole or absent.
+
+    Keys stay as they are. Raises `EnvironmentFaultError` where the disk is full or not writable.
+    """
+    about = {
+        "format_version": info.format_version,
+        "tool_version": info.tool_version,
+        "recipe": recipe.model_dump(mode="json"),
+        "role": info.role,
+        "trained_size": info.trained_size,
+        "step": info.step,
+        "epoch": info.epoch,
+        "metrics": dict(info.metrics),
+    }
+    # safetensors stores plain row-major tensors only; channels_last weights are copied.
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network_state.items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(about, sort_keys=True)})
+
+
+def read_model(path: Path) -> tuple[dict[str, torch.Tensor], Recipe, ModelInfo]:
+    """The state dict (on the CPU), the recipe and the rest of what `save_model` stored.
+
+    Raises `UsageError` where the file is missing, cut short, a pickle, or no p2p model; a pickle is never
+    opened.
+    """
+    _refuse_other_formats(path)
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            about = _parse_metadata(path, file.metadata())
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise UsageError(
+            f"{path}: not a whole safetensors file ({error}). It was cut short or damaged; copy it again, or "
+            f"take best.safetensors or model.safetensors of the run."
+        ) from None
+    try:
+        recipe = parse_recipe(about["recipe"], where=f"{path}, recipe in the metadata")
+        info = ModelInfo(
+            role=about["role"],
+            trained_size=int(about["trained_size"]),
+            step=int(about["step"]),
+            epoch=int(about["epoch"]),
+            metrics={str(name): float(value) for name, value in about["metrics"].items()},
+            tool_version=str(about["tool_version"]),
+            format_version=int(about["format_version"]),
+        )
+    except RecipeError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{path}: its p2p metadata is incomplete ({error!r}). Save the model again.") from None
+    return state, recipe, info
+
+
+def _refuse_other_formats(path: Path) -> None:
+    if path.is_dir():
+        raise UsageError(f"{path}: a folder, where a .safetensors model file is expected.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+        size = path.stat().st_size
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}). Expected a .safetensors model file.") from None
+    if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        raise UsageError(
+            f"{path}: a PyTorch pickle, which can run code when it is opened, so it was not. Expected a "
+            f".safetensors file that p2p train wrote: model.safetensors or best.safetensors of a run."
+        )
+    length = int.from_bytes(head[:8], "little")
+    if len(head) < 9 or length > min(_HEADER_LIMIT, size - 8) or head[8:9] != b"{":
+        raise UsageError(
+            f"{path}: not a model file, or cut short ({size} bytes). Expected a .safetensors file that p2p "
+            f"train wrote: model.safetensors or best.safetensors of a run."
+        )
+
+
+def _parse_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    text = (metadata or {}).get(_METADATA_KEY)
+    if text is None:
+        raise UsageError(
+            f"{path}: safetensors without p2p metadata, so its architecture is unknown. Expected a file that "
+            f"p2p train wrote."
+        )
+    try:
+        about = json.loads(text)
+        version = int(about["format_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: its p2p metadata cannot be read ({error!r}). Save the model again.") from None
+    if version > FORMAT_VERSION:
+        raise UsageError(
+            f"{path}: model format {version}, written by p2p {about.get('tool_version')}; this p2p reads up to "
+            f"{FORMAT_VERSION}. Upgrade: pip install --upgrade p2pcli."
+        )
+    return dict(about)

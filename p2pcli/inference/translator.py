@@ -1,0 +1,238 @@
+"""A trained network as a function from picture to picture: any size, any depth, the size of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from p2pcli.errors import UsageError
+from p2pcli.image import Image, as_gray8, as_rgb8
+from p2pcli.inference.device import pick_device, pick_dtype, reduced_copy
+from p2pcli.inference.model_file import ModelInfo, read_model
+from p2pcli.inference.modes import inference_mode
+from p2pcli.inference.preparation import Preparation, Prepare, preparation_for
+from p2pcli.nets.blocks import SizeNeeds, Statistics
+from p2pcli.randomness import rng_for
+from p2pcli.recipe import Recipe
+from p2pcli.tasks import build_generator
+from p2pcli.tensors import to_batch, to_images
+
+
+def load_model(
+    path: str | Path,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    statistics: Statistics | None = None,
+    dropout: bool | None = None,
+    prepare: Prepare = "auto",
+    seed: int = 0,
+) -> Translator:
+    """The translator stored in a model file, or in a run folder (see `model_in`).
+
+    `precision` is "auto", "float32", "bfloat16" or "float16"; `statistics` ("sample" or "running") and
+    `dropout` default to what the model's recipe says. `prepare` says whether pictures go through the pair
+    maker that made the training inputs (see `preparation_for`). Raises `UsageError` where the file is no
+    model, `EnvironmentFaultError` where the device is not there.
+    """
+    where = pick_device(device)
+    dtype = pick_dtype(precision, where)
+    if statistics not in (None, "sample", "running"):
+        raise UsageError(f"no batch-norm statistics '{statistics}'. Known: sample, running.")
+    file = model_in(Path(path))
+    state, recipe, info = read_model(file)
+    if info.role != "generator":
+        raise UsageError(
+            f"{file}: holds a {info.role}, which translates nothing. Give it the generator's file."
+        )
+    network = build_generator(recipe)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise UsageError(
+            f"{file}: its weights do not fit the network that its recipe describes ({first}). Save it again."
+        ) from None
+    return Translator(
+        network,
+        recipe,
+        path=file,
+        info=info,
+        device=where,
+        dtype=dtype,
+        statistics=statistics or recipe.inference.statistics,
+        dropout=recipe.inference.dropout if dropout is None else dropout,
+        preparation=preparation_for(recipe, info, prepare=prepare, seed=seed),
+        seed=seed,
+    )
+
+
+def model_in(path: Path) -> Path:
+    """`path` itself, or in a run folder best.safetensors, else model.safetensors."""
+    if not path.is_dir():
+        return path
+    for name in ("best.safetensors", "model.safetensors"):
+        if (path / name).is_file():
+            return path / name
+    raise UsageError(
+        f"{path}: holds neither best.safetensors nor model.safetensors, so it is no finished run. Train "
+        "first, or name a model file."
+    )
+
+
+class Translator:
+    """A loaded model: call it with a picture. Use it from one thread at a time."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        *,
+        path: Path,
+        info: ModelInfo,
+        device: torch.device,
+        dtype: torch.dtype,
+        statistics: Statistics,
+        dropout: bool,
+        preparation: Preparation,
+        seed: int,
+    ) -> None:
+        self.network = network.to(device).eval().requires_grad_(False)
+        """float32 (B, C, H, W) in [-1, 1] → the same, for sides that `size_needs` allows."""
+        self.recipe = recipe
+        self.path = path
+        self.info = info
+        self.device = device
+        self.dtype = dtype
+        self.statistics: Statistics = statistics
+        self.dropout = dropout
+        self.preparation = preparation
+        self.seed = seed
+        self._running = reduced_copy(self.network, dtype)
+
+    @property
+    def size_needs(self) -> SizeNeeds:
+        """What the network asks of height and width; pictures are padded to it and cropped back."""
+        needs: SizeNeeds = self.network.size_needs  # type: ignore[assignment]
+        return needs
+
+    def padded_size(self, image: Image) -> tuple[int, int]:
+        """(height, width) that the network will see for `image`."""
+        needs = self.size_needs
+
+        def padded(side: int) -> int:
+            return max(needs.minimum, -(-side // needs.multiple_of) * needs.multiple_of)
+
+        return padded(image.shape[0]), padded(image.shape[1])
+
+    def __call__(self, image: Image, *, key: str = "") -> Image:
+        """The translation of `image` (H, W, C) or (H, W), uint8 or uint16, C in {1, 3, 4}.
+
+        Gives (H, W, C) of the same dtype: C is the model's (3, or 1 for a gray target), and 4 where the
+        source has alpha, which is carried over. `key` names the picture where something is drawn at random.
+        """
+        shaped = image[:, :, None] if image.ndim == 2 else image
+        return self.translate_batch([shaped], keys=[key])[0]
+
+    def translate_batch(self, images: Sequence[Image], *, keys: Sequence[str] | None = None) -> list[Image]:
+        """Translations of `images`, each (H, W, C), all of one `padded_size` and dtype.
+
+        Each result is what its picture alone would give.
+        """
+        names = keys or [""] * len(images)
+        return self.run(
+            [self.prepare(image, key) for image, key in zip(images, names, strict=True)], images, names
+        )
+
+    def prepare(self, image: Image, key: str) -> Image:
+        """What the network is to see: through the pair maker where there is one, then gray or RGB."""
+        if image.dtype not in (np.uint8, np.uint16):
+            raise UsageError(f"an image is uint8 or uint16, not {image.dtype}. Convert it first.")
+        if self.preparation.apply is not None:
+            image = self.preparation.apply(image, key)
+        return _with_channels(image, self.recipe.data.input_channels)
+
+    def run(self, inputs: Sequence[Image], sources: Sequence[Image], keys: Sequence[str]) -> list[Image]:
+        """The network alone: `inputs` are prepared; size, dtype and alpha of the results follow `sources`."""
+        if self.dropout and len(inputs) > 1:
+            # A mask is drawn for a whole batch, so that one by one is the only way to fix each picture's own.
+            singles = zip(inputs, sources, keys, strict=True)
+            return [self.run([one], [source], [key])[0] for one, source, key in singles]
+        batch = torch.cat([self._padded(group) for group in _runs_of_equals(inputs)])
+        with inference_mode(self._running, statistics=self.statistics, dropout=self.dropout):
+            outputs: Tensor = self._drawn(batch.to(self.dtype), keys[0])
+        return _as_images(outputs, inputs, sources)
+
+    def _drawn(self, batch: Tensor, key: str) -> Tensor:
+        if not self.dropout:
+            result: Tensor = self._running(batch)
+            return result
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(int(rng_for(self.seed, key, "dropout").integers(1 << 62)))
+            drawn: Tensor = self._running(batch)
+        return drawn
+
+    def _padded(self, images: Sequence[Image]) -> Tensor:
+        height, width = images[0].shape[:2]
+        padded_height, padded_width = self.padded_size(images[0])
+        batch = to_batch(images, device=self.device)
+        left, top = (padded_width - width) // 2, (padded_height - height) // 2
+        batch = _pad(batch, (left, padded_width - width - left, 0, 0), shorter=width)
+        batch = _pad(batch, (0, 0, top, padded_height - height - top), shorter=height)
+        return batch.contiguous(memory_format=torch.channels_last)
+
+
+def _as_images(outputs: Tensor, inputs: Sequence[Image], sources: Sequence[Image]) -> list[Image]:
+    """Crop to the size of `inputs`; dtype and alpha come from `sources`."""
+    results = []
+    for image, seen, source in zip(to_images(outputs, dtype=sources[0].dtype), inputs, sources, strict=True):
+        height, width = seen.shape[:2]
+        left, top = (image.shape[1] - width) // 2, (image.shape[0] - height) // 2
+        cropped = image[top : top + height, left : left + width]
+        if source.shape[2] == 4 and source.shape[:2] == (height, width):
+            colours = np.repeat(cropped, 3, axis=2) if cropped.shape[2] == 1 else cropped
+            cropped = np.concatenate([colours, source[:, :, 3:]], axis=2)
+        results.append(np.ascontiguousarray(cropped))
+    return results
+
+
+def _pad(batch: Tensor, sides: tuple[int, int, int, int], *, shorter: int) -> Tensor:
+    """Reflect `sides` px, without doubling the edge; repeat the edge where the picture is too small."""
+    if not any(sides):
+        return batch
+    return F.pad(batch, sides, mode="reflect" if max(sides) < shorter else "replicate")
+
+
+def _with_channels(image: Image, channels: int) -> Image:
+    """`image` with 1 or 3 channels, without alpha; uint16 stays uint16."""
+    if image.shape[2] == channels:
+        return image
+    if image.dtype == np.uint8:
+        return as_gray8(image) if channels == 1 else as_rgb8(image)
+    colours = image
+    if image.shape[2] == 4:
+        opacity = image[:, :, 3:].astype(np.float64) / 65535
+        colours = np.rint(image[:, :, :3] * opacity + 65535 * (1 - opacity)).astype(np.uint16)
+    if colours.shape[2] == channels:
+        return colours
+    if colours.shape[2] == 1:
+        return np.repeat(colours, 3, axis=2)
+    # BT.601 luma, as `as_gray8` has it.
+    luma: Image = np.rint(colours @ np.array([0.299, 0.587, 0.114])).astype(np.uint16)
+    return luma[:, :, None]
+
+
+def _runs_of_equals(images: Sequence[Image]) -> list[list[Image]]:
+    """`images` in order, cut where shape or dtype changes."""
+    runs: list[list[Image]] = []
+    for image in images:
+        if runs and (runs[-1][0].shape, runs[-1][0].dtype) == (image.shape, image.dtype):
+            runs[-1].append(image)
+        else:
+            runs.append([image])
+    return runs

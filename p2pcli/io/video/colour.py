@@ -1,0 +1,139 @@
+"""How YUV becomes RGB and back: matrix, range, primaries and transfer, always named, never a default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from av import VideoFrame
+from av.video.reformatter import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    Interpolation,
+    VideoReformatter,
+)
+
+from p2pcli.image import Image
+
+Matrix = Literal["bt601", "bt709", "bt2020", "smpte240m", "fcc", "rgb"]
+Range = Literal["limited", "full"]
+
+UNSPECIFIED = 2
+"""What H.273 writes for a matrix, primaries or transfer that nobody named."""
+
+MATRICES: dict[int, Matrix] = {
+    0: "rgb",
+    1: "bt709",
+    4: "fcc",
+    5: "bt601",
+    6: "bt601",
+    7: "smpte240m",
+    9: "bt2020",
+    10: "bt2020",
+}
+"""H.273 matrix coefficients → the conversion used. 10 (constant luminance) is treated as 9."""
+
+SCALER_MATRICES: dict[Matrix, Colorspace] = {
+    "bt601": Colorspace.ITU601,
+    "bt709": Colorspace.ITU709,
+    "bt2020": Colorspace.BT2020,
+    "smpte240m": Colorspace.SMPTE240M,
+    "fcc": Colorspace.FCC,
+}
+
+HDR_TRANSFERS = frozenset({int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)})
+WIDE_PRIMARIES = frozenset(
+    {int(ColorPrimaries.BT2020), int(ColorPrimaries.SMPTE431), int(ColorPrimaries.SMPTE432)}
+)
+
+READ_FLAGS = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+WRITE_FLAGS = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
+
+
+@dataclass(frozen=True)
+class Colour:
+    """What the samples of a stream mean. `primaries` and `transfer` are H.273 numbers (2: unspecified)."""
+
+    matrix: Matrix
+    range: Range
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    guessed: bool = False
+    """True where the stream names no matrix and `guess_matrix` decided."""
+
+    @property
+    def is_hdr(self) -> bool:
+        """True for the PQ and HLG transfers."""
+        return self.transfer in HDR_TRANSFERS
+
+    @property
+    def is_wide(self) -> bool:
+        """True where reading converts the pixels to BT.709: HDR, or BT.2020 or P3 primaries."""
+        return self.is_hdr or self.primaries in WIDE_PRIMARIES
+
+
+def guess_matrix(width: int, height: int) -> Matrix:
+    """The matrix of a stream that names none: BT.709 from 720 lines or 1280 columns on, else BT.601."""
+    return "bt709" if height >= 720 or width >= 1280 else "bt601"
+
+
+def colour_of(frame: VideoFrame) -> Colour:
+    """The colour description of a decoded frame, completed by the guessing rule.
+
+    A range that is not named is limited, except for the "yuvj" formats, and RGB and gray formats.
+    """
+    if frame.format.is_rgb or frame.format.name == "pal8":
+        return Colour("rgb", "full", int(frame.color_primaries), int(frame.color_trc))
+    is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    is_named = frame.color_range != ColorRange.UNSPECIFIED
+    if frame.format.name.startswith(("gray", "mono")) and not is_named:
+        is_full = True
+    matrix = MATRICES.get(int(frame.colorspace))
+    if matrix == "rgb":
+        matrix = None
+    return Colour(
+        matrix or guess_matrix(frame.width, frame.height),
+        "full" if is_full else "limited",
+        int(frame.color_primaries),
+        int(frame.color_trc),
+        guessed=matrix is None,
+    )
+
+
+def as_rgb(
+    frame: VideoFrame,
+    colour: Colour,
+    *,
+    reformatter: VideoReformatter,
+    width: int,
+    height: int,
+    deep: bool = False,
+    threads: int = 1,
+) -> Image:
+    """`frame` as RGB (height, width, 3), uint8, or uint16 where `deep`.
+
+    More than 8 bits are converted at 16 and rounded, not cut. Wide colour is mapped to BT.709, and HDR
+    tone-mapped.
+    """
+    is_deep = frame.format.components[0].bits > 8
+    converted = reformatter.reformat(
+        frame,
+        width=width,
+        height=height,
+        format="rgb48le" if is_deep or deep else "rgb24",
+        src_colorspace=SCALER_MATRICES.get(colour.matrix),
+        src_color_range=ColorRange.JPEG if colour.range == "full" else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+        dst_color_trc=ColorTrc.BT709 if colour.is_wide else None,
+        dst_color_primaries=ColorPrimaries.BT709 if colour.is_wide else None,
+        interpolation=READ_FLAGS,
+        threads=threads,
+    )
+    image: Image = converted.to_ndarray()
+    if deep or not is_deep:
+        return image
+    wide = image.astype(np.uint32)
+    return ((wide * 255 + 32767) // 65535).astype(np.uint8)

@@ -1,0 +1,90 @@
+"""Opening a film: which files and formats are let in, and what each way of failing is called."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from p2pcli.errors import ItemError
+
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2",
+    "matroska,webm",
+    "avi,mpegts,mpeg,mpegvideo,m4v,flv,live_flv,asf,ogg,ivf,nut,mxf,dv,rm,wtv,gif,apng,yuv4mpegpipe",
+    "h264,hevc,obu,vc1,aac,ac3,mp3,wav,flac",
+)
+"""Demuxers that may open a file. Left out on purpose: playlists (hls, dash, concat), which name other files,
+and those that take any text or still picture for a film."""
+
+MAX_PIXELS = 200_000_000
+"""A frame larger than this is refused before anything is decoded."""
+
+
+def open_input(path: Path) -> InputContainer:
+    """The opened container of a local film; the caller closes it.
+
+    Raises `ItemError`: not a local file, empty, or nothing that one of `FORMATS` recognises.
+    """
+    name = os.fspath(path)
+    if "://" in name:
+        raise ItemError(f"{name}: an address. Films are read from local files: download it first.")
+    if not path.is_file():
+        what = "not a plain file" if path.exists() else "there is no such file"
+        raise ItemError(f"{name}: {what}. A video file was expected: check the name.")
+    try:
+        if path.stat().st_size == 0:
+            raise ItemError(f"{name}: empty (0 bytes). A video file was expected: copy or download it again.")
+        # The prefix keeps names such as "concat:a.mp4" from being taken for another protocol.
+        return av.open(
+            f"file:{name}",
+            mode="r",
+            options={"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS)},
+            metadata_errors="replace",
+        )
+    except OSError as error:
+        raise ItemError(f"{name}: cannot be read ({error.strerror}). Check its permissions.") from error
+    except (av.FFmpegError, ValueError, EOFError) as error:
+        raise ItemError(
+            f"{name}: no video container that can be read ({reason(error)}): damaged, cut short, or another "
+            "kind of file. Play it elsewhere to check, and copy or download it again."
+        ) from error
+
+
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The stream that is read: the first video stream with a decoder and a size that is no cover picture."""
+    films = [stream for stream in container.streams.video if not _is_cover(stream)]
+    usable = [
+        stream
+        for stream in films
+        if stream.codec_context is not None and stream.codec_context.width and stream.codec_context.height
+    ]
+    if usable:
+        stream = usable[0]
+        size = stream.codec_context.width * stream.codec_context.height
+        if size > MAX_PIXELS:
+            raise ItemError(
+                f"{path}: frames of {stream.codec_context.width}×{stream.codec_context.height} px. At most "
+                f"{MAX_PIXELS:,} pixels are decoded: scale the film down first."
+            )
+        return stream
+    if films:
+        raise ItemError(
+            f"{path}: its video stream has no size or a codec without a decoder here. A film in H.264, HEVC, "
+            "VP9, AV1, MPEG or ProRes was expected: convert it first."
+        )
+    kinds = sorted({stream.type for stream in container.streams})
+    what = "audio only" if "audio" in kinds else f"only {', '.join(kinds) or 'no streams'}"
+    raise ItemError(f"{path}: no video stream ({what}). A film was expected: leave this file out.")
+
+
+def reason(error: BaseException) -> str:
+    """The library's words for `error`, without the error number and the file name."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    return bool(stream.disposition & stream.disposition.__class__.attached_pic)

@@ -1,0 +1,102 @@
+"""Building blocks that networks share: switchable batch norm and dropout, norms by name, size needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Statistics = Literal["running", "sample"]
+Norm = Literal["batch", "instance", "none"]
+
+
+@dataclass(frozen=True)
+class SizeNeeds:
+    """What a network asks of the height and width it is given; the caller pads and crops."""
+
+    multiple_of: int
+    """Height and width must be multiples of this."""
+    minimum: int
+    """Smallest side in px."""
+
+
+class Network(nn.Module):
+    """What every generator and discriminator is: a module that maps one tensor to one, with size needs."""
+
+    size_needs: SizeNeeds
+
+
+def make_norm(name: Norm) -> Callable[[int], nn.Module]:
+    """The norm called `name` as a function of the channel count; "none" keeps its place in the key order."""
+    return NORMS[name]
+
+
+def has_bias(norm: Norm) -> bool:
+    """Whether convolutions next to `norm` carry a bias: as published, under instance norm only."""
+    return norm == "instance"
+
+
+def normalize_per_sample(x: Tensor, *, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """Normalise each sample and channel of `x` (B, C, H, W) by its own mean and biased variance."""
+    if x.shape[0] == 1:
+        return torch.batch_norm(x, weight, bias, None, None, True, 0.0, eps, torch.backends.cudnn.enabled)
+    return torch.instance_norm(x, weight, bias, None, None, True, 0.0, eps, torch.backends.cudnn.enabled)
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch norm whose statistics outside training can be each sample's own.
+
+    Published pix2pix is tested with batch statistics at batch 1 (1611.07004, section 3.3), which is each
+    image's own mean and biased variance with the learned scale and shift. `statistics = "sample"` does that
+    for any batch size; "running" is the ordinary evaluation mode. While training it is plain batch norm.
+    """
+
+    statistics: Statistics = "running"
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise `input` (B, C, H, W)."""
+        if self.training or self.statistics == "running":
+            return super().forward(input)
+        return normalize_per_sample(input, weight=self.weight, bias=self.bias, eps=self.eps)
+
+
+class InstanceNorm2d(nn.Module):
+    """Instance norm without parameters or running statistics, in the layout its input has."""
+
+    def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.channels = channels
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` (B, C, H, W)."""
+        return normalize_per_sample(x, weight=None, bias=None, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        """What `print(network)` shows."""
+        return f"{self.channels}, eps={self.eps}"
+
+
+class Dropout(nn.Dropout):
+    """Dropout that can stay active outside training: the noise of pix2pix (1611.07004, section 3.1)."""
+
+    active_in_eval: bool = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Zero elements of `input` with probability `p` while active."""
+        return F.dropout(input, self.p, self.training or self.active_in_eval)
+
+
+def _identity(channels: int) -> nn.Module:
+    return nn.Identity()
+
+
+NORMS: dict[Norm, Callable[[int], nn.Module]] = {
+    "batch": BatchNorm2d,
+    "instance": InstanceNorm2d,
+    "none": _identity,
+}

@@ -1,0 +1,81 @@
+"""What is done to lines after detection: thinning, non-maximum suppression, removal of specks."""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import numpy as np
+
+from p2pcli.image import Image
+
+# Weights of the eight neighbours P2 … P9 of Zhang & Suen, clockwise from the north.
+_NEIGHBOUR_BITS = np.array([[128, 1, 2], [64, 0, 4], [32, 16, 8]], dtype=np.float32)
+
+
+def drop_short(lines: Image, min_length: int) -> Image:
+    """`lines` (H, W) uint8, 0 or 255, without 8-connected components of fewer than `min_length` pixels."""
+    if min_length <= 1:
+        return lines
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(lines, connectivity=8, ltype=cv2.CV_32S)
+    kept = np.where(stats[:, cv2.CC_STAT_AREA] >= min_length, 255, 0).astype(np.uint8)
+    kept[0] = 0
+    cleaned: Image = kept[labels]
+    return cleaned
+
+
+def suppress_non_maxima(strength: Image, dx: Image, dy: Image) -> Image:
+    """`strength` (H, W) with 0 wherever a neighbour along the gradient, in 45° steps, is stronger."""
+    padded = np.pad(strength, 1)
+    height, width = strength.shape
+
+    def shifted(down: int, right: int) -> Image:
+        return padded[1 + down : 1 + down + height, 1 + right : 1 + right + width]
+
+    # 22.5°: tan = √2 − 1; 67.5°: tan = √2 + 1.
+    flat = np.abs(dy) <= np.abs(dx) * np.float32(0.41421357)
+    steep = np.abs(dy) > np.abs(dx) * np.float32(2.4142135)
+    falling = dx * dy > 0
+    ahead = np.where(
+        flat, shifted(0, 1), np.where(steep, shifted(1, 0), np.where(falling, shifted(1, 1), shifted(1, -1)))
+    )
+    behind = np.where(
+        flat,
+        shifted(0, -1),
+        np.where(steep, shifted(-1, 0), np.where(falling, shifted(-1, -1), shifted(-1, 1))),
+    )
+    # Strict on one side only: of two equal neighbours one stays.
+    crests: Image = np.where((strength > ahead) & (strength >= behind), strength, np.float32(0.0))
+    return crests
+
+
+def thin_lines(lines: Image) -> Image:
+    """`lines` (H, W) uint8, 0 or 255, thinned to one pixel; connections stay.
+
+    Zhang & Suen, "A fast parallel algorithm for thinning digital patterns", CACM 27(3), 1984. Beyond the
+    border everything is background.
+    """
+    on: Image = (lines > 0).astype(np.uint8)
+    tables = _deletion_tables()
+    while True:
+        before = int(on.sum())
+        for table in tables:
+            bits = cv2.filter2D(on, cv2.CV_8U, _NEIGHBOUR_BITS, borderType=cv2.BORDER_CONSTANT)
+            on = on & np.asarray(cv2.LUT(bits, table))
+        if int(on.sum()) == before:
+            return on * np.uint8(255)
+
+
+@functools.cache
+def _deletion_tables() -> tuple[Image, Image]:
+    """For each of the two sub-iterations: neighbour bits → 0 where the pixel goes, 1 where it stays."""
+    first, second = np.ones(256, dtype=np.uint8), np.ones(256, dtype=np.uint8)
+    for code in range(256):
+        p2, p3, p4, p5, p6, p7, p8, p9 = ring = [code >> bit & 1 for bit in range(8)]
+        rises = sum(a == 0 and b == 1 for a, b in zip(ring, ring[1:] + ring[:1], strict=True))
+        if not 2 <= sum(ring) <= 6 or rises != 1:
+            continue
+        del p3, p5, p7, p9
+        first[code] = 0 if p2 * p4 * p6 == 0 and p4 * p6 * p8 == 0 else 1
+        second[code] = 0 if p2 * p4 * p8 == 0 and p2 * p6 * p8 == 0 else 1
+    return first, second

@@ -1,0 +1,29 @@
+"""An exponential moving average of a network's weights: a second copy that trails the trained one."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+def averaged_copy(network: nn.Module) -> nn.Module:
+    """A frozen copy of `network` for `update_average` to move."""
+    average = copy.deepcopy(network)
+    average.requires_grad_(False)
+    return average
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
+    """Move `average` towards `network` after step `step` (from 1): average ← d·average + (1 − d)·network.
+
+    d is min(decay, step / (step + 10)), so that a young average forgets the initial weights. Buffers
+    (running statistics, counters) are copied: they are averages already.
+    """
+    weight = 1.0 - min(decay, step / (step + 10))
+    ours, theirs = list(average.parameters()), [p.detach() for p in network.parameters()]
+    torch._foreach_lerp_(ours, theirs, weight)
+    for mine, other in zip(average.buffers(), network.buffers(), strict=True):
+        mine.copy_(other)

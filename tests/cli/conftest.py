@@ -1,0 +1,92 @@
+"""A way to run command lines in the process, and jobs that only record what they were called with."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from p2pcli.cli import main
+from p2pcli.errors import ExitCode
+from p2pcli.plan import Tally
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `p2p WORDS` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*words: object) -> Ended:
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    return run
+
+
+@dataclass
+class FakeReport:
+    """What a recording job gives back."""
+
+    output: Path
+    tally: Tally = field(default_factory=lambda: Tally(planned=3, written=3))
+    interrupted: bool = False
+    seconds: float = 1.0
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return ExitCode.ITEMS_FAILED if self.tally.failed else ExitCode.OK
+
+    def as_json(self) -> dict[str, object]:
+        return {"output": str(self.output), "written": self.tally.written}
+
+
+@dataclass
+class FakeJob:
+    """Stands in for a job: keeps its arguments, raises or returns what a test sets."""
+
+    verb: str
+    args: tuple[object, ...] = ()
+    options: dict[str, object] = field(default_factory=dict)
+    raises: BaseException | None = None
+    report: FakeReport = field(default_factory=lambda: FakeReport(Path("made")))
+    during: Callable[[dict[str, object]], None] = lambda options: None
+
+    def __call__(self, *args: object, **options: object) -> FakeReport:
+        self.args, self.options = args, options
+        self.during(options)
+        if self.raises is not None:
+            raise self.raises
+        return self.report
+
+
+@pytest.fixture
+def fake_job(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], FakeJob]:
+    """Replaces the job of a verb ("train") by one that records."""
+
+    def fake_job(verb: str) -> FakeJob:
+        job = FakeJob(verb)
+        module = types.ModuleType(f"p2pcli.jobs.{verb}")
+        setattr(module, verb, job)
+        monkeypatch.setitem(sys.modules, f"p2pcli.jobs.{verb}", module)
+        return job
+
+    return fake_job

@@ -1,0 +1,204 @@
+"""Every way to fail ends with one line on stderr and the documented exit code."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from p2pcli.errors import (
+    EnvironmentFaultError,
+    ExitCode,
+    NothingMatchedError,
+    P2PError,
+    RecipeError,
+    ResumeMismatchError,
+    UsageError,
+)
+from p2pcli.plan import Failure, Tally
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["trian"], "p2p has no command 'trian'. Did you mean 'train'? See p2p --help."),
+        (
+            ["zzz"],
+            "p2p has no command 'zzz'. Known: make-pairs, quickstart, recipes, train, translate. "
+            "See p2p --help.",
+        ),
+        (["--vresion"], "p2p has no option '--vresion'. Did you mean '--version'? See p2p --help."),
+        (
+            ["train", "--ouptut", "x"],
+            "p2p train has no option '--ouptut'. Did you mean '--output'? See p2p train --help.",
+        ),
+        (
+            ["make-pairs"],
+            "p2p make-pairs needs one of its commands: edges, gray, downsample. See p2p make-pairs --help.",
+        ),
+        (
+            ["make-pairs", "egdes"],
+            "p2p make-pairs has no command 'egdes'. Did you mean 'edges'? See p2p make-pairs --help.",
+        ),
+        (
+            ["make-pairs", "edges", "--method", "hed"],
+            "p2p make-pairs edges --method hed: 'hed' is not one of 'canny', 'sobel', "
+            "'dog', 'xdog'. See p2p make-pairs edges --help.",
+        ),
+        (
+            ["translate", "--batch-size", "0"],
+            "p2p translate --batch-size 0: input should be greater than or equal to 1. "
+            "See p2p translate --help.",
+        ),
+        (
+            ["train", "a", "b"],
+            "p2p train: got unexpected extra argument(s) (b). See p2p train --help.",
+        ),
+        (
+            ["train", "--set"],
+            "p2p train: option '--set' requires an argument. See p2p train --help.",
+        ),
+        (
+            ["recipes", "show", "pix2pxi"],
+            "no shipped recipe 'pix2pxi'. Did you mean 'pix2pix'?",
+        ),
+    ],
+)
+def test_usage_errors_are_one_line_and_end_with_2(run, words, error):
+    ended = run(*words)
+    assert (ended.code, ended.out, ended.err) == (2, "", f"p2p: {error}\n")
+
+
+@pytest.mark.parametrize(
+    ("verb", "error"),
+    [
+        (
+            "train",
+            "no DATA given and no dataset under pairs/ here. Expected a dataset, paired folders or photos: "
+            "make one with p2p make-pairs edges photos/, or name yours: p2p train DATA.",
+        ),
+        (
+            "translate",
+            "no model given and no run under runs/ here. Expected a model file or a run folder: train one "
+            "with p2p train, or name yours: p2p translate SOURCE -m MODEL.",
+        ),
+    ],
+)
+def test_a_verb_with_nothing_to_take_ends_with_4(run, fake_job, verb, error):
+    fake_job(verb)
+    ended = run(verb)
+    assert (ended.code, ended.out, ended.err) == (4, "", f"p2p: {error}\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (P2PError("a mistake."), 1, "a mistake."),
+        (UsageError("size 0."), 2, "size 0."),
+        (RecipeError("x.toml: unknown key."), 2, "x.toml: unknown key."),
+        (NothingMatchedError("no image in photos/."), 4, "no image in photos/."),
+        (EnvironmentFaultError("no CUDA here."), 5, "no CUDA here."),
+        (ResumeMismatchError("made with another seed."), 6, "made with another seed."),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "runs/a.tmp"),
+            5,
+            "No space left on device (runs/a.tmp). Make room or name another -o, then run again.",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/root/x"),
+            5,
+            "Permission denied (/root/x). Make room or name another -o, then run again.",
+        ),
+        (
+            ModuleNotFoundError("No module named 'av'", name="av"),
+            5,
+            "the package 'av' is not installed. Install p2p with all it needs: pip install p2pcli",
+        ),
+        (
+            MemoryError(),
+            5,
+            "the device ran out of memory. Use a smaller --batch-size (translate), data.size or "
+            "train.batch_size (train --set), or --device cpu.",
+        ),
+        (
+            ZeroDivisionError("division by zero"),
+            1,
+            "unexpected ZeroDivisionError: division by zero. This is a defect of p2p: run again with "
+            "--debug and report what it prints.",
+        ),
+        (P2PError("two\n  lines."), 1, "two lines."),
+    ],
+)
+def test_every_error_of_a_job_is_one_line_and_its_exit_code(run, fake_job, error, code, line):
+    fake_job("train").raises = error
+    ended = run("train", "pairs")
+    assert (ended.code, ended.out, ended.err) == (code, "", f"p2p: {line}\n")
+
+
+def test_an_interrupt_outside_a_safe_point_ends_with_130_and_no_word(run, fake_job):
+    fake_job("train").raises = KeyboardInterrupt()
+    ended = run("train", "pairs")
+    assert (ended.code, ended.out, ended.err) == (130, "", "")
+
+
+def test_a_traceback_is_shown_with_debug_alone(run, fake_job):
+    fake_job("train").raises = ZeroDivisionError("division by zero")
+    assert "Traceback" not in run("train", "pairs").err
+    assert "Traceback" in run("train", "pairs", "--debug").err
+
+
+def test_failed_items_end_with_3(run, fake_job):
+    failure = Failure(key="a", source="a.png", stage="read", error="ItemError", message="truncated")
+    fake_job("make_pairs").report.tally = Tally(planned=3, written=2, failed=[failure])
+    ended = run("make-pairs", "gray", "photos", "-o", "out")
+    assert ended.code == ExitCode.ITEMS_FAILED
+    assert ended.err == "2 pairs written, 1 failed of 3 planned, in 1 s\n"
+
+
+def test_json_is_the_only_thing_on_stdout(run, fake_job):
+    fake_job("train")
+    ended = run("train", "pairs", "--json")
+    assert json.loads(ended.out) == {"output": "made", "written": 3}
+    assert ended.out.count("\n") == 1
+
+
+def test_json_is_one_object_for_an_error_too(run, fake_job):
+    fake_job("train").raises = NothingMatchedError("no image in photos/.")
+    ended = run("train", "pairs", "--json")
+    assert json.loads(ended.out) == {"exit_code": 4, "error": "no image in photos/."}
+
+
+def test_without_json_stdout_is_the_output_path_alone(run, fake_job):
+    fake_job("make_pairs")
+    assert run("make-pairs", "edges", "photos").out == "made\n"
+
+
+def test_quiet_leaves_stderr_empty(run, fake_job):
+    fake_job("make_pairs")
+    assert run("make-pairs", "edges", "-q").err == ""
+
+
+def test_the_documented_exit_codes_are_those_of_the_program():
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", page, flags=re.MULTILINE)}
+    assert documented == {int(code) for code in ExitCode}
+
+
+def test_a_reader_that_goes_away_leaves_no_traceback():
+    writer = subprocess.Popen(
+        [sys.executable, "-u", "-m", "p2pcli", "recipes"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert writer.stdout is not None and writer.stderr is not None
+    writer.stdout.close()
+    error = writer.stderr.read().decode()
+    writer.stderr.close()
+    writer.wait(timeout=60)
+    assert error == ""
