@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Statistics = Literal["running", "sample"]
-Norm = Literal["batch", "instance", "none"]
+Norm = Literal["batch", "instance", "instance_affine", "none"]
+"""instance_affine: instance norm with scale and shift, as published code had it before July 2017."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def make_norm(name: Norm) -> Callable[[int], nn.Module]:
 
 def has_bias(norm: Norm) -> bool:
     """Whether convolutions next to `norm` carry a bias: as published, under instance norm only."""
-    return norm == "instance"
+    return norm in ("instance", "instance_affine")
 
 
 def normalize_per_sample(x: Tensor, *, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
@@ -81,6 +82,20 @@ class InstanceNorm2d(nn.Module):
         return f"{self.channels}, eps={self.eps}"
 
 
+class AffineInstanceNorm2d(nn.Module):
+    """Instance norm with a learned scale and shift per channel."""
+
+    def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` (B, C, H, W)."""
+        return normalize_per_sample(x, weight=self.weight, bias=self.bias, eps=self.eps)
+
+
 class Dropout(nn.Dropout):
     """Dropout that can stay active outside training: the noise of pix2pix (1611.07004, section 3.1)."""
 
@@ -98,5 +113,6 @@ def _identity(channels: int) -> nn.Module:
 NORMS: dict[Norm, Callable[[int], nn.Module]] = {
     "batch": BatchNorm2d,
     "instance": InstanceNorm2d,
+    "instance_affine": AffineInstanceNorm2d,
     "none": _identity,
 }

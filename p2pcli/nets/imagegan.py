@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from p2pcli.nets.blocks import Norm, make_norm
+from p2pcli.nets.blocks import Network, Norm, SizeNeeds, make_norm
 from p2pcli.nets.spectral import conv2d
 
 
-class ImageDiscriminator(nn.Module):
-    """(B, input_channels, H, W) of any size from 16 px up → logits (B, 1, 1, 1).
+class ImageDiscriminator(Network):
+    """(B, input_channels, H, W) → logits (B, 1, 1, 1).
 
     4×4 convolutions of stride 2 (`layers` of them, widths doubling up to 8 × `channels`), then the mean over
     the picture and a 1×1 convolution. The paper's ImageGAN is its 286 px patch judged and averaged; here the
@@ -26,6 +26,7 @@ class ImageDiscriminator(nn.Module):
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.size_needs = SizeNeeds(multiple_of=1, minimum=2 << layers)
         stack: list[nn.Module] = []
         width = channels
         for level in range(layers):

@@ -7,6 +7,9 @@ from typing import Literal
 import torch
 from torch import nn
 
+from p2pcli.nets.blocks import AffineInstanceNorm2d
+from p2pcli.nets.spectral import SpectralConv2d
+
 Init = Literal["normal", "xavier", "kaiming", "orthogonal"]
 
 
@@ -18,7 +21,7 @@ def init_weights(net: nn.Module, *, kind: Init = "normal", gain: float = 0.02, s
     """
     generator = torch.Generator().manual_seed(seed)
     for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | SpectralConv2d):
             if kind == "normal":
                 nn.init.normal_(module.weight, 0.0, gain, generator=generator)
             elif kind == "xavier":
@@ -27,7 +30,7 @@ def init_weights(net: nn.Module, *, kind: Init = "normal", gain: float = 0.02, s
                 nn.init.kaiming_normal_(module.weight, a=0, mode="fan_in", generator=generator)
             else:
                 nn.init.orthogonal_(module.weight, gain=gain, generator=generator)
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm2d | AffineInstanceNorm2d) and getattr(module, "affine", True):
             nn.init.normal_(module.weight, 1.0, gain, generator=generator)
         else:
             continue

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from p2pcli.nets.blocks import Norm, SizeNeeds, make_norm
+from p2pcli.nets.blocks import Network, Norm, SizeNeeds, make_norm
 from p2pcli.nets.spectral import conv2d
 from p2pcli.nets.upsampling import Upsampling, upsampling_layers
 
@@ -32,7 +32,7 @@ class _DilatedBlock(nn.Module):
         return result
 
 
-class InpaintingGenerator(nn.Module):
+class InpaintingGenerator(Network):
     """(B, input_channels, H, W) → (B, output_channels, H, W) in [-1, 1] (section 3.1).
 
     Down-samplings, residual blocks with dilation, as many up-samplings. The paper's "interpolated
@@ -75,7 +75,7 @@ class InpaintingGenerator(nn.Module):
         return result
 
 
-class GlobalPatchDiscriminator(nn.Module):
+class GlobalPatchDiscriminator(Network):
     """One trunk, two verdicts (section 3.2): [[global logits (B, 1, 1, 1)], [patch logits (B, 1, h, w)]].
 
     The form is that of a multi-scale discriminator: a list for each verdict, whose last entry is the logits.
@@ -92,6 +92,7 @@ class GlobalPatchDiscriminator(nn.Module):
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.size_needs = SizeNeeds(multiple_of=1, minimum=4 << layers)
         trunk: list[nn.Module] = []
         width = channels
         for level in range(layers):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from p2pcli.nets.blocks import Norm, make_norm
+from p2pcli.nets.blocks import Network, Norm, SizeNeeds, make_norm
 from p2pcli.nets.pix2pixhd import half_size
 from p2pcli.nets.spectral import conv2d
 
@@ -34,7 +34,7 @@ def patch_stages(
     return [*stages, [last]]
 
 
-class MultiscaleDiscriminator(nn.Module):
+class MultiscaleDiscriminator(Network):
     """The same patch discriminator at `scales` sizes, each half the one before.
 
     (B, input_channels, H, W) → for each scale, full size first, the list of its feature maps; the last one
@@ -55,6 +55,7 @@ class MultiscaleDiscriminator(nn.Module):
         features: bool = True,
     ) -> None:
         super().__init__()
+        self.size_needs = SizeNeeds(multiple_of=1, minimum=8 << (scales - 1))
         self.scales, self.layers, self.features = scales, layers, features
         for scale in range(scales):
             stages = patch_stages(

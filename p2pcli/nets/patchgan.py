@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from p2pcli.nets.blocks import Network, Norm, SizeNeeds, has_bias, make_norm
+from p2pcli.nets.spectral import conv2d
 
-STRIDED_LAYERS = {16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
+STRIDED_LAYERS = {16: 1, 34: 2, 70: 3, 142: 4, 286: 5, 574: 6}
 """Receptive field in px → how many of the 4×4 convolutions have stride 2."""
 
 
@@ -14,7 +15,8 @@ class PatchGAN(Network):
     """Logits for overlapping patches: (B, input_channels, H, W) → (B, 1, h, w); 256² → 30² at 70 px.
 
     There is no sigmoid at the end: the objective takes logits. State-dict keys are those of the published
-    PyTorch implementation: `model.*`, and `net.*` for the receptive field of 1 px.
+    PyTorch implementation: `model.*`, and `net.*` for the receptive field of 1 px. `bias` overrides the
+    published rule that convolutions before a norm have one under instance norm only.
     """
 
     def __init__(
@@ -24,20 +26,27 @@ class PatchGAN(Network):
         channels: int = 64,
         receptive_field: int = 70,
         norm: Norm = "batch",
+        spectral_norm: bool = False,
+        bias: bool | None = None,
     ) -> None:
         super().__init__()
         if receptive_field != 1 and receptive_field not in STRIDED_LAYERS:
             known = ", ".join(map(str, [1, *STRIDED_LAYERS]))
             raise ValueError(f"no PatchGAN with a receptive field of {receptive_field} px; known: {known}")
         self.receptive_field = receptive_field
+        biased = has_bias(norm) if bias is None else bias
         # The smallest side that still gives one logit.
         minimum = 1 if receptive_field == 1 else 3 * 2 ** STRIDED_LAYERS[receptive_field]
         self.size_needs = SizeNeeds(multiple_of=1, minimum=minimum)
         if receptive_field == 1:
-            self.net = _pixel_layers(input_channels, channels, norm=norm)
+            self.net = _pixel_layers(
+                input_channels, channels, norm=norm, bias=biased, spectral_norm=spectral_norm
+            )
         else:
             strided = STRIDED_LAYERS[receptive_field]
-            self.model = _patch_layers(input_channels, channels, strided=strided, norm=norm)
+            self.model = _patch_layers(
+                input_channels, channels, strided=strided, norm=norm, bias=biased, spectral_norm=spectral_norm
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Judge `x` (B, input_channels, H, W) in [-1, 1]; positive logits mean "real"."""
@@ -46,10 +55,12 @@ class PatchGAN(Network):
         return logits
 
 
-def _patch_layers(input_channels: int, channels: int, *, strided: int, norm: Norm) -> nn.Sequential:
-    bias, norm_layer = has_bias(norm), make_norm(norm)
+def _patch_layers(
+    input_channels: int, channels: int, *, strided: int, norm: Norm, bias: bool, spectral_norm: bool
+) -> nn.Sequential:
+    norm_layer = make_norm(norm)
     layers: list[nn.Module] = [
-        nn.Conv2d(input_channels, channels, 4, 2, 1),
+        conv2d(input_channels, channels, kernel_size=4, stride=2, padding=1, spectral_norm=spectral_norm),
         nn.LeakyReLU(0.2, inplace=True),
     ]
     width = channels
@@ -57,22 +68,25 @@ def _patch_layers(input_channels: int, channels: int, *, strided: int, norm: Nor
         wider = channels * min(2**index, 8)
         stride = 2 if index < strided else 1
         layers += [
-            nn.Conv2d(width, wider, 4, stride, 1, bias=bias),
+            conv2d(
+                width, wider, kernel_size=4, stride=stride, padding=1, bias=bias, spectral_norm=spectral_norm
+            ),
             norm_layer(wider),
             nn.LeakyReLU(0.2, inplace=True),
         ]
         width = wider
-    layers.append(nn.Conv2d(width, 1, 4, 1, 1))
+    layers.append(conv2d(width, 1, kernel_size=4, padding=1, spectral_norm=spectral_norm))
     return nn.Sequential(*layers)
 
 
-def _pixel_layers(input_channels: int, channels: int, *, norm: Norm) -> nn.Sequential:
-    bias = has_bias(norm)
+def _pixel_layers(
+    input_channels: int, channels: int, *, norm: Norm, bias: bool, spectral_norm: bool
+) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(input_channels, channels, 1),
+        conv2d(input_channels, channels, kernel_size=1, spectral_norm=spectral_norm),
         nn.LeakyReLU(0.2, inplace=True),
-        nn.Conv2d(channels, channels * 2, 1, bias=bias),
+        conv2d(channels, channels * 2, kernel_size=1, bias=bias, spectral_norm=spectral_norm),
         make_norm(norm)(channels * 2),
         nn.LeakyReLU(0.2, inplace=True),
-        nn.Conv2d(channels * 2, 1, 1, bias=bias),
+        conv2d(channels * 2, 1, kernel_size=1, bias=bias, spectral_norm=spectral_norm),
     )

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from p2pcli.nets.blocks import Norm, SizeNeeds, make_norm
+from p2pcli.nets.blocks import Network, Norm, SizeNeeds, make_norm
 from p2pcli.nets.upsampling import Upsampling, upsampling_layers
 
 
@@ -92,7 +92,7 @@ class _ResidualBlock(nn.Module):
         return x + inside
 
 
-class GlobalGenerator(nn.Module):
+class GlobalGenerator(Network):
     """G1, the global generator (section 3.2): (B, input_channels, H, W) → (B, output_channels, H, W).
 
     The result is in [-1, 1]. `channels` doubles at each of `downsamplings`. Every convolution has a bias,
@@ -127,7 +127,7 @@ class GlobalGenerator(nn.Module):
         return result
 
 
-class LocalEnhancer(nn.Module):
+class LocalEnhancer(Network):
     """G2 around G1 (section 3.2, figure 3): (B, input_channels, H, W) → (B, output_channels, H, W).
 
     The result is in [-1, 1]. `channels` is the outermost enhancer's width; each of `enhancers` doubles the
@@ -184,7 +184,7 @@ class LocalEnhancer(nn.Module):
         return result
 
 
-class FeatureEncoder(nn.Module):
+class FeatureEncoder(Network):
     """E, the instance feature encoder (section 3.4): image (B, 3, H, W) in [-1, 1] → (B, 3, H, W) in [-1, 1].
 
     Inside an instance all pixels carry the same feature; the generator takes them as extra input channels.

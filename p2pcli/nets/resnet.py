@@ -5,13 +5,16 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from p2pcli.nets.blocks import Dropout, Network, Norm, SizeNeeds, has_bias, make_norm
+from p2pcli.nets.upsampling import Upsampling, upsampling_layers
 
 
 class ResNet(Network):
     """Two down-samplings, residual blocks, two up-samplings: (B, C, H, W) → (B, C', H, W) in [-1, 1].
 
     State-dict keys and shapes are those of the published PyTorch implementation (resnet_9blocks is
-    `blocks=9`); with dropout the second convolution of a block is `conv_block.6` instead of `.5`.
+    `blocks=9`); with dropout the second convolution of a block is `conv_block.6` instead of `.5`. `bias`
+    overrides the published rule (a bias under instance norm only); `upsampling` other than "deconv" avoids
+    checkerboards and keeps every other key.
     """
 
     size_needs = SizeNeeds(multiple_of=4, minimum=8)
@@ -25,9 +28,12 @@ class ResNet(Network):
         blocks: int = 9,
         norm: Norm = "instance",
         dropout: bool = False,
+        bias: bool | None = None,
+        upsampling: Upsampling = "deconv",
     ) -> None:
         super().__init__()
-        bias, norm_layer = has_bias(norm), make_norm(norm)
+        norm_layer = make_norm(norm)
+        bias = has_bias(norm) if bias is None else bias
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(3),
             nn.Conv2d(input_channels, channels, 7, bias=bias),
@@ -40,10 +46,10 @@ class ResNet(Network):
                 norm_layer(width * 2),
                 nn.ReLU(inplace=True),
             ]
-        layers += [_Block(channels * 4, norm=norm, dropout=dropout) for _ in range(blocks)]
+        layers += [_Block(channels * 4, norm=norm, dropout=dropout, bias=bias) for _ in range(blocks)]
         for width in (channels * 4, channels * 2):
             layers += [
-                nn.ConvTranspose2d(width, width // 2, 3, 2, 1, output_padding=1, bias=bias),
+                *upsampling_layers(width, width // 2, kind=upsampling, bias=bias),
                 norm_layer(width // 2),
                 nn.ReLU(inplace=True),
             ]
@@ -59,9 +65,9 @@ class ResNet(Network):
 class _Block(nn.Module):
     """Reflection-padded conv-norm-ReLU-conv-norm, added to its input without a ReLU after."""
 
-    def __init__(self, channels: int, *, norm: Norm, dropout: bool) -> None:
+    def __init__(self, channels: int, *, norm: Norm, dropout: bool, bias: bool) -> None:
         super().__init__()
-        bias, norm_layer = has_bias(norm), make_norm(norm)
+        norm_layer = make_norm(norm)
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3, bias=bias),

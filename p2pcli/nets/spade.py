@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from p2pcli.nets.blocks import BatchNorm2d, InstanceNorm2d, SizeNeeds
+from p2pcli.nets.blocks import BatchNorm2d, InstanceNorm2d, Network, SizeNeeds
 from p2pcli.nets.pix2pixhd import half_size
 from p2pcli.nets.spectral import conv2d
 
@@ -86,7 +86,7 @@ class SPADEResnetBlock(nn.Module):
         return result
 
 
-class SPADEGenerator(nn.Module):
+class SPADEGenerator(Network):
     """SPADE generator (appendix A, figure 12): labels (B, input_channels, H, W) → (B, 3, H, W) in [-1, 1].
 
     `labels` holds one-hot classes and, where the recipe has one, the instance-boundary channel. Without a
@@ -159,7 +159,7 @@ class SPADEGenerator(nn.Module):
         return expanded.view(-1, self.channels * 16, *self.style_grid)
 
 
-class StyleEncoder(nn.Module):
+class StyleEncoder(Network):
     """Image encoder of the VAE (appendix A, figure 14): (B, 3, H, W) → mean and log variance, (B, 256) each.
 
     Pictures are first brought to 256 × 256 px. Norms are instance norms without parameters.
@@ -189,7 +189,7 @@ class StyleEncoder(nn.Module):
         return self.fc_mu(x), self.fc_var(x)
 
 
-class SPADEDiscriminator(nn.Module):
+class SPADEDiscriminator(Network):
     """Multi-scale patch discriminator (appendix A, figure 13), full size first.
 
     (B, input_channels, H, W) → for each scale the list of its feature maps, the last one the logits. `layers`
@@ -206,6 +206,7 @@ class SPADEDiscriminator(nn.Module):
         spectral_norm: bool = True,
     ) -> None:
         super().__init__()
+        self.size_needs = SizeNeeds(multiple_of=1, minimum=8 << (scales - 1))
         self.scales, self.layers = scales, layers
         for scale in range(scales):
             stages = _patch_stages(

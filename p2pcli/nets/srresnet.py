@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from p2pcli.nets.blocks import Norm, SizeNeeds, make_norm
+from p2pcli.nets.blocks import Network, Norm, SizeNeeds, make_norm
 
 
 class _Residual(nn.Module):
@@ -25,7 +25,7 @@ class _Residual(nn.Module):
         return result
 
 
-class SRResNet(nn.Module):
+class SRResNet(Network):
     """(B, input_channels, H, W) → (B, output_channels, scale·H, scale·W), both nominally in [-1, 1].
 
     The paper feeds [0, 1] and predicts [-1, 1]; here both sides have the range of every other network. No
@@ -63,7 +63,7 @@ class SRResNet(nn.Module):
         return result
 
 
-class SRGANDiscriminator(nn.Module):
+class SRGANDiscriminator(Network):
     """(B, input_channels, H, W) → logits (B, 1, 1, 1).
 
     The paper's two dense layers (1024, 1) see a fixed 96 px crop; here the features are first averaged to
@@ -72,6 +72,7 @@ class SRGANDiscriminator(nn.Module):
 
     def __init__(self, *, input_channels: int = 3, channels: int = 64, norm: Norm = "batch") -> None:
         super().__init__()
+        self.size_needs = SizeNeeds(multiple_of=1, minimum=16)
         layers: list[nn.Module] = [nn.Conv2d(input_channels, channels, 3, padding=1), nn.LeakyReLU(0.2)]
         width = channels
         for doubling in range(4):

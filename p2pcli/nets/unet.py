@@ -13,7 +13,8 @@ class UNet(Network):
 
     State-dict keys and shapes are those of the published PyTorch implementation (unet_256 is depth 8). As
     there, and unlike the paper's Torch code, Dropout(0.5) sits on the inner decoder levels except the
-    innermost, and convolutions have a bias under instance norm only ("none" has neither norm nor bias).
+    innermost, and convolutions have a bias under instance norm only ("none" has neither norm nor bias),
+    unless `bias` says otherwise (files from before August 2017 have it under batch norm too).
     `skips=False` is the paper's encoder-decoder ablation (section 4.2).
     """
 
@@ -27,8 +28,10 @@ class UNet(Network):
         norm: Norm = "batch",
         dropout: bool = True,
         skips: bool = True,
+        bias: bool | None = None,
     ) -> None:
         super().__init__()
+        has_biases = has_bias(norm) if bias is None else bias
         if depth < 5:
             raise ValueError(f"a U-Net has a depth of at least 5, not {depth}")
         self.depth = depth
@@ -46,6 +49,7 @@ class UNet(Network):
                 norm=norm,
                 dropout=drops,
                 skip=skips,
+                bias=has_biases,
             )
         assert inner is not None
         self.model = _Outermost(
@@ -53,7 +57,7 @@ class UNet(Network):
             output_channels=output_channels,
             inner_channels=channels,
             inner=inner,
-            norm=norm,
+            bias=has_biases,
             skips=skips,
         )
 
@@ -71,13 +75,13 @@ class _Outermost(nn.Module):
         output_channels: int,
         inner_channels: int,
         inner: nn.Module,
-        norm: Norm,
+        bias: bool,
         skips: bool,
     ) -> None:
         super().__init__()
         from_inside = inner_channels * (2 if skips else 1)
         self.model = nn.Sequential(
-            nn.Conv2d(input_channels, inner_channels, 4, 2, 1, bias=has_bias(norm)),
+            nn.Conv2d(input_channels, inner_channels, 4, 2, 1, bias=bias),
             inner,
             nn.ReLU(inplace=True),
             nn.ConvTranspose2d(from_inside, output_channels, 4, 2, 1),
@@ -101,9 +105,9 @@ class _Level(nn.Module):
         norm: Norm,
         dropout: bool,
         skip: bool,
+        bias: bool,
     ) -> None:
         super().__init__()
-        bias = has_bias(norm)
         down = nn.Conv2d(outer_channels, inner_channels, 4, 2, 1, bias=bias)
         from_inside = inner_channels * (2 if skip and inner is not None else 1)
         up = nn.ConvTranspose2d(from_inside, outer_channels, 4, 2, 1, bias=bias)

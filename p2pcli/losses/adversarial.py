@@ -1,13 +1,17 @@
-"""Loss terms of image translation: adversarial objectives on logits, and L1. All reduce to a float32 mean."""
+"""Adversarial objectives: what D and G make of logits. Every term is a float32 mean."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+Verdict = Tensor | Sequence[Sequence[Tensor]]
+"""What a discriminator returns: logits, or for each scale its maps with the logits last."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,6 @@ class Objective:
     """D's loss on logits of generated images."""
     generator: Callable[[Tensor], Tensor]
     """G's loss on D's logits of generated images."""
-
-
-def l1(result: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference (pix2pix, 1611.07004, equation 3)."""
-    return F.l1_loss(result.float(), target.float())
 
 
 def _bce_real(logits: Tensor) -> Tensor:
@@ -51,8 +50,12 @@ def _hinge_fake(logits: Tensor) -> Tensor:
     return F.relu(1 + logits.float()).mean()
 
 
-def _hinge_generator(logits: Tensor) -> Tensor:
+def _minus_mean(logits: Tensor) -> Tensor:
     return -logits.float().mean()
+
+
+def _mean(logits: Tensor) -> Tensor:
+    return logits.float().mean()
 
 
 OBJECTIVES: dict[str, Objective] = {
@@ -61,5 +64,20 @@ OBJECTIVES: dict[str, Objective] = {
     # Mao et al. 2017, 1611.04076, equation 9 with targets 0 and 1 (without its factor 1/2).
     "lsgan": Objective(real=_lsgan_real, fake=_lsgan_fake, generator=_lsgan_real),
     # Lim and Ye 2017, 1705.02894; Miyato et al. 2018, 1802.05957, equations 16 and 17.
-    "hinge": Objective(real=_hinge_real, fake=_hinge_fake, generator=_hinge_generator),
+    "hinge": Objective(real=_hinge_real, fake=_hinge_fake, generator=_minus_mean),
+    # Arjovsky et al. 2017, 1701.07875, algorithm 1; D needs a penalty beside it (`wgan_gp` or `r1`).
+    "wgan": Objective(real=_minus_mean, fake=_mean, generator=_minus_mean),
 }
+
+
+def over_scales(
+    term: Callable[[Tensor], Tensor], verdict: Verdict, *, reduction: Literal["sum", "mean"] = "sum"
+) -> Tensor:
+    """`term` on the logits of every scale: pix2pixHD adds them up, SPADE takes their mean.
+
+    `verdict` is what a discriminator returns: logits, or for each scale its maps with the logits last.
+    """
+    if isinstance(verdict, Tensor):
+        return term(verdict)
+    terms = torch.stack([term(maps[-1]) for maps in verdict])
+    return terms.sum() if reduction == "sum" else terms.mean()

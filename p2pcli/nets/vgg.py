@@ -1,0 +1,142 @@
+"""VGG19 (Simonyan & Zisserman 2015, 1409.1556) for perceptual losses, and where its weights come from."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from p2pcli.errors import EnvironmentFaultError, UsageError
+
+WEIGHTS_NAME = "vgg19-dcbb9e9d.pth"
+WEIGHTS_URL = f"https://download.pytorch.org/models/{WEIGHTS_NAME}"
+
+_PLAN = (
+    64,
+    64,
+    "pool",
+    128,
+    128,
+    "pool",
+    256,
+    256,
+    256,
+    256,
+    "pool",
+    512,
+    512,
+    512,
+    512,
+    "pool",
+    512,
+    512,
+    512,
+    512,
+)
+_LAYER_INDEX = {
+    "relu1_1": 1, "relu2_1": 6, "relu3_1": 11, "relu4_1": 20, "relu5_1": 29, "relu5_4": 35, "conv5_4": 34,
+}  # fmt: skip
+"""Paper's layer name → index in torchvision's `features`."""
+
+
+class VGG19Features(nn.Module):
+    """Frozen feature maps: x (B, 3, H, W) → one tensor for each of `layers`, in their order.
+
+    What `x` must hold depends on who uses it: pix2pixHD and SPADE feed [-1, 1] as it is; with
+    `imagenet_range` an `x` in [-1, 1] is first brought to the mean and deviation of the weights' training.
+    Parameters have the names of torchvision's `features.*`.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, *, layers: tuple[str, ...], imagenet_range: bool = False) -> None:
+        super().__init__()
+        self.layers, self.imagenet_range = layers, imagenet_range
+        self._indices = [_LAYER_INDEX[name] for name in layers]
+        self.features = nn.Sequential(*_modules(max(self._indices) + 1))
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer(
+            "deviation", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False
+        )
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        if self.imagenet_range:
+            x = ((x + 1) / 2 - self.mean) / self.deviation
+        found: dict[int, Tensor] = {}
+        for index, module in enumerate(self.features):
+            x = module(x)
+            if index in self._indices:
+                found[index] = x
+        return [found[index] for index in self._indices]
+
+
+def load_vgg19(
+    *, layers: tuple[str, ...], imagenet_range: bool = False, weights: Path | None = None
+) -> VGG19Features:
+    """VGG19 with ImageNet weights: from `weights`, else torch's cache, else fetched by torchvision.
+
+    Raises `EnvironmentFaultError` that says which file to put where, `UsageError` where the file is no VGG19.
+    """
+    path = weights if weights is not None else _cached_or_fetched()
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise EnvironmentFaultError(
+            f"{path}: no such file. Expected VGG19 weights as torchvision stores them: {WEIGHTS_URL}."
+        ) from None
+    except Exception as error:  # torch.load names no common type for what a damaged or hostile file raises
+        raise UsageError(
+            f"{path}: cannot be read as weights ({_first_line(error)}). Fetch {WEIGHTS_URL}."
+        ) from error
+    network = VGG19Features(layers=layers, imagenet_range=imagenet_range)
+    wanted = network.state_dict()
+    lacking = [name for name in wanted if name not in state or state[name].shape != wanted[name].shape]
+    if lacking:
+        raise UsageError(
+            f"{path}: not VGG19 ('{lacking[0]}' is missing or has another shape). Fetch {WEIGHTS_URL}."
+        )
+    network.load_state_dict({name: state[name] for name in wanted})
+    return network.eval()
+
+
+def _cached_or_fetched() -> Path:
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path = folder / WEIGHTS_NAME
+    if path.is_file():
+        return path
+    if importlib.util.find_spec("torchvision") is None:
+        raise EnvironmentFaultError(
+            f"the perceptual loss needs VGG19 weights, and {path} is not there. "
+            f"Run pip install 'p2pcli[perceptual]' to have them fetched, or put {WEIGHTS_URL} there."
+        )
+    from torchvision.models import VGG19_Weights
+
+    try:
+        VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise EnvironmentFaultError(
+            f"VGG19 weights could not be fetched ({_first_line(error)}). "
+            f"Put {WEIGHTS_URL} at {path}, or name a file with --weights."
+        ) from None
+    return path
+
+
+def _modules(count: int) -> list[nn.Module]:
+    modules: list[nn.Module] = []
+    width = 3
+    for entry in _PLAN:
+        if isinstance(entry, str):
+            modules.append(nn.MaxPool2d(2, 2))
+        else:
+            # Not in place: a caller may ask for the map before a ReLU as well as the one after it.
+            modules += [nn.Conv2d(width, entry, 3, padding=1), nn.ReLU()]
+            width = entry
+    return modules[:count]
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
