@@ -36,8 +36,8 @@ class SpectralConv2d(nn.Module):
         self.weight_orig = nn.Parameter(plain.weight.detach())
         self.bias = plain.bias
         rows, columns = self.weight_orig.flatten(1).shape
-        self.register_buffer("weight_u", F.normalize(torch.randn(rows), dim=0, eps=_EPSILON))
-        self.register_buffer("weight_v", F.normalize(torch.randn(columns), dim=0, eps=_EPSILON))
+        self.register_buffer("weight_u", _unit_vector(rows))
+        self.register_buffer("weight_v", _unit_vector(columns))
 
     @property
     def weight(self) -> Tensor:
@@ -56,6 +56,12 @@ class SpectralConv2d(nn.Module):
         # Clones: a second forward pass (real, then fake) changes the vectors before the first one's backward.
         sigma = self.weight_u.clone() @ matrix @ self.weight_v.clone()
         return self.weight_orig / sigma
+
+
+def _unit_vector(length: int) -> Tensor:
+    vector = torch.randn(length)
+    # On the meta device there is nothing to normalise, and the attempt takes a second.
+    return vector if vector.is_meta else F.normalize(vector, dim=0, eps=_EPSILON)
 
 
 def conv2d(
