@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from p2pcli.errors import UsageError
 from p2pcli.image import Image, as_gray8, as_rgb8
-from p2pcli.inference.device import pick_device, pick_dtype, reduced_copy
+from p2pcli.inference.device import choose_device
 from p2pcli.inference.model_file import ModelInfo, read_model
 from p2pcli.inference.modes import inference_mode
+from p2pcli.inference.precision import pick_dtype, reduced_copy
 from p2pcli.inference.preparation import Preparation, Prepare, preparation_for
 from p2pcli.nets.blocks import SizeNeeds, Statistics
 from p2pcli.randomness import rng_for
@@ -40,7 +41,7 @@ def load_model(
     maker that made the training inputs (see `preparation_for`). Raises `UsageError` where the file is no
     model, `EnvironmentFaultError` where the device is not there.
     """
-    where = pick_device(device)
+    where = choose_device(device)
     dtype = pick_dtype(precision, where)
     if statistics not in (None, "sample", "running"):
         raise UsageError(f"no batch-norm statistics '{statistics}'. Known: sample, running.")
