@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import stat
 import struct
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +25,7 @@ from PIL import Image as PillowImage
 from p2pcli.errors import ItemError
 from p2pcli.image import Image
 from p2pcli.io import colour, modes
+from p2pcli.io.base import MAX_PIXELS
 from p2pcli.io.encoders import ENCODABLE, encode
 from p2pcli.io.sniff import HEAD_BYTES, sniff
 
@@ -39,8 +41,8 @@ __all__ = [
     "sniff",
 ]
 
-MAX_PIXELS = 200_000_000
-"""Pictures with more pixels are refused before they are decoded."""
+# Without a handler of its own Pillow's logger would print to stderr; what it says comes as an ItemError.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # EPS starts Ghostscript and WMF calls Windows; the others are recognised by Pillow but have no decoder.
 _REFUSED = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})
@@ -108,11 +110,11 @@ def read_image(
         with _open_picture(file, name) as picture:
             _check_size(picture.size, max_pixels, name)
             meta = _meta_of(picture, name)
-            profile = picture.info.get("icc_profile") if icc else None
             try:
-                image = _decode(
-                    picture, file, meta, profile if isinstance(profile, bytes) else None, max_pixels
-                )
+                image = _decode(picture, file, meta, _profile_of(picture) if icc else None, max_pixels)
+                # EXIF may stand behind the pixels of a PNG.
+                if picture.format == "PNG" and (turned := _orientation_of(picture)) != meta.exif_orientation:
+                    meta = replace(meta, exif_orientation=turned, is_plain=meta.is_plain and turned == 1)
             except ItemError as error:
                 raise ItemError(f"{name}: {error}") from None
             except Exception as error:  # the per-image border: a decoder may raise anything on hostile bytes
@@ -187,6 +189,10 @@ def _open_picture(file: IO[bytes], name: str) -> PillowImage.Image:
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
             # Formats without a signature fail on everything that is not theirs: no news.
             broken = broken or (f"{identifier}: {_reason(error)}" if accept else "")
+        except PillowImage.DecompressionBombError as error:
+            raise ItemError(
+                f"{name}: a {identifier} that announces too many pixels ({_reason(error)}). Scale it down."
+            ) from error
         except Exception as error:  # the per-image border
             raise ItemError(
                 f"{name}: a {identifier} whose header is damaged ({_reason(error)}). Export or copy it again."
@@ -217,8 +223,8 @@ def _meta_of(picture: PillowImage.Image, name: str) -> ImageMeta:
     # Pillow tells a TIFF's size as it will be once turned upright, other formats' as stored.
     if picture.format == "TIFF" and orientation >= 5:
         width, height = height, width
-    profile = picture.info.get("icc_profile")
-    described = colour.describe(profile) if isinstance(profile, bytes) and profile else None
+    profile = _profile_of(picture)
+    described = None if profile is None else colour.describe(profile)
     # A phone's MPO is a JPEG followed by more pictures (depth, gain map) that are not frames of a film.
     form = "JPEG" if picture.format == "MPO" else picture.format or "unknown"
     frames = 1 if form == "JPEG" else _frames_of(picture)
@@ -244,10 +250,21 @@ def _meta_of(picture: PillowImage.Image, name: str) -> ImageMeta:
     )
 
 
+def _profile_of(picture: PillowImage.Image) -> bytes | None:
+    profile = picture.info.get("icc_profile")
+    return profile if isinstance(profile, bytes) and profile else None
+
+
 def _orientation_of(picture: PillowImage.Image) -> int:
     """1 where EXIF is absent, broken or out of range: a picture is not lost for its metadata."""
     try:
-        value = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        if picture.format == "PNG" and "exif" in picture.info:
+            exif = PillowImage.Exif()
+            exif.load(picture.info["exif"])
+        else:
+            # The base class's own: that of PNG decodes the pixels to look for EXIF behind them.
+            exif = PillowImage.Image.getexif(picture)
+        value = exif.get(ExifTags.Base.Orientation, 1)
     except Exception:  # Pillow raises whatever a broken EXIF block leads to; the pixels are not concerned
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1

@@ -61,6 +61,8 @@ def pillow_to_srgb(picture: PillowImage.Image, data: bytes) -> PillowImage.Image
     A profile that does not explain the picture's mode is left aside, as browsers do.
     """
     profile = describe(data)
+    if picture.mode == "RGBA" and profile.mode == "L":
+        return _gray_with_alpha(picture, data)
     base = "RGB" if picture.mode == "RGBA" else picture.mode
     if profile.mode != base or profile.is_srgb:
         return picture
@@ -85,6 +87,10 @@ def array_to_srgb(image: Image, data: bytes) -> Image:
     """
     channels = image.shape[2]
     profile = describe(data)
+    if channels == 4 and profile.mode == "L" and (image[:, :, :1] == image[:, :, 1:3]).all():
+        gray = array_to_srgb(np.ascontiguousarray(image[:, :, :1]), data)
+        alpha = image[:, :, 3:] if gray.dtype == image.dtype else (image[:, :, 3:] >> 8).astype(np.uint8)
+        return np.concatenate([gray, gray, gray, alpha], axis=2)
     if profile.is_srgb or profile.mode != ("L" if channels == 1 else "RGB"):
         return image
     if image.dtype == np.uint16:
@@ -94,6 +100,15 @@ def array_to_srgb(image: Image, data: bytes) -> Image:
         image = ((image.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     picture = PillowImage.fromarray(image[:, :, 0] if channels == 1 else image)
     return np.asarray(pillow_to_srgb(picture, data)).reshape(image.shape)
+
+
+def _gray_with_alpha(picture: PillowImage.Image, data: bytes) -> PillowImage.Image:
+    """Gray with alpha arrives as RGBA with three equal planes; else the profile is not the picture's."""
+    red, green, blue, alpha = picture.split()
+    if not np.array_equal(np.asarray(red), np.asarray(green)) or red.tobytes() != blue.tobytes():
+        return picture
+    gray = pillow_to_srgb(red, data)
+    return PillowImage.merge("RGBA", (gray, gray, gray, alpha))
 
 
 def _means_srgb(data: bytes, mode: str) -> bool:

@@ -33,11 +33,9 @@ def bit_depth(picture: PillowImage.Image) -> int:
     if picture.format == "TIFF":
         bits = getattr(picture, "tag_v2", {}).get(258, (8,))
         return max(bits) if isinstance(bits, tuple) and bits else 8
-    if picture.format == "PPM":
-        return 16 if _largest_argument(picture) > 255 else 8
     if picture.mode in ("I", "F"):
-        return 16 if picture.format == "PNG" else 32
-    return 16 if ";16" in _raw_mode(picture) else 8
+        return 16 if picture.format in ("PNG", "PPM") else 32
+    return 16 if ";16" in _raw_mode(picture) or _largest_argument(picture) > 255 else 8
 
 
 def needs_opencv(picture: PillowImage.Image, bits: int) -> bool:
@@ -131,6 +129,8 @@ def _raw_mode(picture: PillowImage.Image) -> str:
 
 def _largest_argument(picture: PillowImage.Image) -> int:
     """The maximum value of a PPM, which its decoder is told; 255 where it is told none."""
+    if picture.format != "PPM":
+        return 255
     return max((value for value in _decoder_arguments(picture) if isinstance(value, int)), default=255)
 
 
