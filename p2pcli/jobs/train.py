@@ -140,10 +140,9 @@ def _fill(work: _Work, review: Review, measured_keys: tuple[str, ...]) -> None:
     report.tally = _tally(work, measured_keys)
     observe = work.settings.observe
     if run.best is not None:
-        best = (
-            f"Best {run.recipe.train.best_metric} at step {run.best.step}: {metrics_text(run.best.metrics)}."
-        )
-        observe(Note(f"{best} The untranslated input has {metrics_text(review.baseline)}."))
+        name, best = run.recipe.train.best_metric, run.best
+        plain = f"The untranslated input has {metrics_text(review.baseline)}."
+        observe(Note(f"Best {name} at step {best.step}: {metrics_text(best.metrics)}. {plain}"))
     observe(Note(f"Curves and samples: {folder.report}"))
 
 

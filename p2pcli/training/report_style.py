@@ -20,7 +20,8 @@ figcaption { font-weight: 600; margin-bottom: 6px }
 svg { width: 100%; height: auto; display: block }
 svg text { font-size: 11px; fill: var(--soft) }
 .grid { stroke: var(--line) }
-.legend { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px; color: var(--soft); margin-top: 6px }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px;
+  color: var(--soft); margin-top: 6px }
 .legend i { display: inline-block; width: 18px; margin-right: 6px; vertical-align: middle }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px;
   margin: 20px 0 }
@@ -31,7 +32,8 @@ svg text { font-size: 11px; fill: var(--soft) }
 .samples img { width: 100%; display: block; border-radius: 6px }
 .samples .newest { grid-column: 1 / -1; max-width: 800px }
 table { border-collapse: collapse; font-size: 14px }
-td, th { text-align: left; padding: 4px 18px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top }
+td, th { text-align: left; padding: 4px 18px 4px 0; vertical-align: top;
+  border-bottom: 1px solid var(--line) }
 th { font-weight: 500; color: var(--soft) }
 .warn { border-left: 4px solid #d97706; padding: 8px 14px; background: var(--card); margin: 8px 0 }
 pre { padding: 14px; overflow: auto; font-size: 13px }
