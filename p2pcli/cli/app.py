@@ -70,6 +70,7 @@ def main(args: Sequence[str] | None = None) -> int:
         result = get_command(app).main(
             args=words, prog_name="p2p", standalone_mode=False, obj=Invocation(tuple(words))
         )
+        sys.stdout.flush()
         return result if isinstance(result, int) else int(ExitCode.OK)
     except BrokenPipeError:
         # The reader has gone (p2p recipes | head): nothing is left to say, and no flush may fail at exit.
@@ -145,11 +146,12 @@ def _explain_usage(error: typer.TyperException, words: Sequence[str]) -> str:
 
 def _command_of(words: Sequence[str]) -> str:
     """The command that `words` begin with: "p2p make-pairs edges"."""
-    path, commands = "p2p", get_command(app)
+    path, command = "p2p", get_command(app)
     for word in words:
-        commands = getattr(commands, "commands", {}).get(word)
-        if commands is None:
+        commands = getattr(command, "commands", {})
+        if word not in commands:
             break
+        command = commands[word]
         path = f"{path} {word}"
     return path
 

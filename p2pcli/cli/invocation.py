@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,4 +25,8 @@ class Invocation:
 def command_line(words: Sequence[str]) -> str:
     """`p2p` and `words`, quoted so that it can be pasted into the shell of this system."""
     whole = ["p2p", *words]
-    return subprocess.list2cmdline(whole) if os.name == "nt" else shlex.join(whole)
+    if os.name != "nt":
+        return shlex.join(whole)
+    import subprocess
+
+    return subprocess.list2cmdline(whole)

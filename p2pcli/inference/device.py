@@ -1,74 +1,58 @@
-"""Where a trained network runs and in which number format: names in, torch objects out."""
+"""Which device a run computes on, and what to say where it is not there or too small."""
 
 from __future__ import annotations
 
-import copy
-from typing import Literal, get_args
+import re
 
 import torch
-from torch import nn
 
-from p2pcli.errors import EnvironmentFaultError, UsageError, did_you_mean
-
-PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
+from p2pcli.errors import EnvironmentFaultError, UsageError
 
 
-def pick_device(name: str) -> torch.device:
-    """The device called "auto", "cpu", "cuda", "cuda:1" or "mps"; auto takes the first of cuda, mps, cpu.
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called "auto" (CUDA, then MPS, then the CPU), "cpu", "cuda", "cuda:N" or "mps".
 
-    Raises `UsageError` for an unknown name, `EnvironmentFaultError` where this machine has no such device.
+    Raises `UsageError` for another word and `EnvironmentFaultError` for a device that is not there; both
+    list what is.
     """
+    there = available_devices()
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdecimal()):
-        known = ["auto", "cpu", "cuda", "cuda:0", "mps"]
-        raise UsageError(f"no device '{name}'. {did_you_mean(name, known)}")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise EnvironmentFaultError(
-            f"device {name} was asked for, but torch {torch.__version__} sees {torch.cuda.device_count()} "
-            "CUDA devices. Use --device auto, or install a torch build for this GPU and its driver."
+        return torch.device(there[0])
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+        raise UsageError(
+            f"--device {name}: expected auto, cpu, cuda, cuda:N or mps. Here: {', '.join(there)}."
         )
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise EnvironmentFaultError("device mps was asked for, but this machine has none. Use --device auto.")
+    if (f"{name}:0" if name == "cuda" else name) not in there:
+        reason = "" if name == "mps" or torch.version.cuda else " (this torch was built without CUDA)"
+        raise EnvironmentFaultError(
+            f"--device {name} is not available on this machine{reason}. Here: {', '.join(there)}. "
+            f"Use --device auto."
+        )
     return torch.device(name)
 
 
-def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The format of the convolutions. "auto": bfloat16 where `device` computes in it natively, else float32.
+def available_devices() -> list[str]:
+    """Names of the devices that torch can use here, fastest first; the CPU is always last."""
+    names = (
+        [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    )
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return [*names, "cpu"]
 
-    That is CPUs with AMX or AVX512-BF16 and CUDA from compute capability 8.0. float16 is never chosen: it
-    turns pictures black on some older GPUs.
-    """
-    if name not in get_args(PrecisionName):
-        raise UsageError(f"no precision '{name}'. {did_you_mean(name, get_args(PrecisionName))}")
-    if name != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+def describe_device(device: torch.device) -> str:
+    """The device as people know it: "NVIDIA H100 (cuda:0)", "CPU, 2 threads"."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
     if device.type == "cpu":
-        return torch.bfloat16 if _cpu_has_bfloat16() else torch.float32
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
-        return torch.bfloat16
-    return torch.float32
+        return f"CPU, {torch.get_num_threads()} threads"
+    return "Apple GPU (mps)"
 
 
-def reduced_copy(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of `network`, channels-last, whose convolutions hold weights of `dtype`.
-
-    Norms keep float32 weights and statistics. Autocast would cast every weight again for every batch: for
-    the full U-Net more bytes than a 256 px picture's own traffic.
-    """
-    reduced = copy.deepcopy(network)
-    for module in reduced.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            module.to(dtype)
-    return reduced.to(memory_format=torch.channels_last)
-
-
-def _cpu_has_bfloat16() -> bool:
-    # torch answers these only under private names, in every version from 2.6 on.
-    asked = [
-        getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    ]
-    return any(question is not None and bool(question()) for question in asked)
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for torch's several ways to say that memory ran out, on a GPU or on the CPU."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)

@@ -41,7 +41,9 @@ class ModelInfo:
     format_version: int = FORMAT_VERSION
 
 
-def save_model(path: Path, network_state: Mapping[str, torch.Tensor], *, recipe: Recipe, info: ModelInfo) -> None:
+def save_model(
+    path: Path, network_state: Mapping[str, torch.Tensor], *, recipe: Recipe, info: ModelInfo
+) -> None:
     """Write the state dict, float32 or as it is, so that the file is whole or absent.
 
     Keys stay as they are. Raises `EnvironmentFaultError` where the disk is full or not writable.
@@ -92,7 +94,9 @@ def read_model(path: Path) -> tuple[dict[str, torch.Tensor], Recipe, ModelInfo]:
     except RecipeError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"{path}: its p2p metadata is incomplete ({error!r}). Save the model again.") from None
+        raise UsageError(
+            f"{path}: its p2p metadata is incomplete ({error!r}). Save the model again."
+        ) from None
     return state, recipe, info
 
 
@@ -104,7 +108,9 @@ def _refuse_other_formats(path: Path) -> None:
             head = file.read(9)
         size = path.stat().st_size
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}). Expected a .safetensors model file.") from None
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}). Expected a .safetensors model file."
+        ) from None
     if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise UsageError(
             f"{path}: a PyTorch pickle, which can run code when it is opened, so it was not. Expected a "
@@ -129,10 +135,12 @@ def _parse_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str,
         about = json.loads(text)
         version = int(about["format_version"])
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: its p2p metadata cannot be read ({error!r}). Save the model again.") from None
+        raise UsageError(
+            f"{path}: its p2p metadata cannot be read ({error!r}). Save the model again."
+        ) from None
     if version > FORMAT_VERSION:
         raise UsageError(
-            f"{path}: model format {version}, written by p2p {about.get('tool_version')}; this p2p reads up to "
-            f"{FORMAT_VERSION}. Upgrade: pip install --upgrade p2pcli."
+            f"{path}: model format {version}, written by p2p {about.get('tool_version')}; this p2p reads up "
+            f"to {FORMAT_VERSION}. Upgrade: pip install --upgrade p2pcli."
         )
     return dict(about)

@@ -14,10 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-import torch
-
 from p2pcli.errors import EnvironmentFaultError, ItemError
 from p2pcli.events import Note, Observer, Stop, ignore
+from p2pcli.inference.device import is_out_of_memory
 
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
@@ -307,14 +306,6 @@ class _Finisher(Generic[Item, Loaded, Result]):
     def drain(self) -> None:
         while self.running:
             self.running.popleft().result()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True where a smaller batch may help: CUDA's, MPS's and the CPU allocator's ways of saying so."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
 
 
 def _explain(error: Exception) -> Exception:

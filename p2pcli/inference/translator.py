@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from p2pcli.errors import UsageError
 from p2pcli.image import Image, as_gray8, as_rgb8
-from p2pcli.inference.device import pick_device, pick_dtype, reduced_copy
+from p2pcli.inference.device import choose_device, describe_device
 from p2pcli.inference.model_file import ModelInfo, read_model
 from p2pcli.inference.modes import inference_mode
+from p2pcli.inference.precision import pick_dtype, reduced_copy
 from p2pcli.inference.preparation import Preparation, Prepare, preparation_for
 from p2pcli.nets.blocks import SizeNeeds, Statistics
 from p2pcli.randomness import rng_for
@@ -40,7 +41,7 @@ def load_model(
     maker that made the training inputs (see `preparation_for`). Raises `UsageError` where the file is no
     model, `EnvironmentFaultError` where the device is not there.
     """
-    where = pick_device(device)
+    where = choose_device(device)
     dtype = pick_dtype(precision, where)
     if statistics not in (None, "sample", "running"):
         raise UsageError(f"no batch-norm statistics '{statistics}'. Known: sample, running.")
@@ -129,6 +130,32 @@ class Translator:
             return max(needs.minimum, -(-side // needs.multiple_of) * needs.multiple_of)
 
         return padded(image.shape[0]), padded(image.shape[1])
+
+    def batch_that_suits(self, bucket: Hashable) -> int:
+        """How many pictures of this size ((height, width, …), padded) to put through the network at once.
+
+        On the CPU about four of 256 px: beyond that nothing is gained, and larger pictures fill it alone. On
+        a GPU what fits into half of the memory that is free.
+        """
+        assert isinstance(bucket, tuple)
+        pixels = int(bucket[0]) * int(bucket[1])
+        if self.device.type != "cuda":
+            return max(1, min(8, 4 * 256 * 256 // pixels))
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return max(1, min(64, int(free / 2 / (pixels * self.bytes_per_pixel))))
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """A generous estimate of the memory that the network needs at its peak."""
+        section = self.recipe.generator
+        values = section.channels * (3 if section.name == "unet" else 8) + 16
+        return values * float(torch.empty((), dtype=self.dtype).element_size())
+
+    def describe(self) -> str:
+        """A sentence on how the model runs: device, format, statistics, dropout."""
+        number_format = str(self.dtype).removeprefix("torch.")
+        noise = f"dropout on, seed {self.seed}" if self.dropout else "dropout off"
+        return f"{describe_device(self.device)}, {number_format}, {self.statistics} statistics, {noise}"
 
     def __call__(self, image: Image, *, key: str = "") -> Image:
         """The translation of `image` (H, W, C) or (H, W), uint8 or uint16, C in {1, 3, 4}.

@@ -1,1 +1,111 @@
-"""Doors to files: decoding, encoding, listing, datasets and video."""
+"""Doors to files: decoding, encoding, listing, datasets and video.
+
+`open_source` decides by what a path is; a new kind of source is one file and one line in `SOURCES`.
+"""
+
+from __future__ import annotations
+
+import functools
+import glob
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from p2pcli.errors import NothingMatchedError, UsageError, did_you_mean
+from p2pcli.io.base import MAX_PIXELS, Listing, Source
+
+__all__ = ["SOURCES", "open_source"]
+
+
+@dataclass
+class _Place:
+    """A path and what is asked of it; listed at most once."""
+
+    path: str | Path
+    max_pixels: int
+    is_asked_for: bool
+    """True where the caller names the layout: then it is not looked for, but required."""
+
+    @functools.cached_property
+    def images(self) -> Listing:
+        from p2pcli.io.listing import list_media
+
+        return list_media(self.path, kinds=("image",))
+
+
+def open_source(path: str | Path, *, layout: str | None = None, max_pixels: int = MAX_PIXELS) -> Source:
+    """The samples that lie at `path`: a Parquet dataset, paired folders, side-by-side images or plain photos.
+
+    What the path is decides, in the order of `SOURCES`; `layout`, a name from there, decides instead.
+    Raises `UsageError` where the path does not exist or does not have the layout asked for, and
+    `NothingMatchedError` where it holds no image.
+    """
+    if layout is not None and layout not in SOURCES:
+        raise UsageError(f"unknown layout '{layout}'. {did_you_mean(layout, SOURCES)}")
+    place = _Place(path, max_pixels, is_asked_for=layout is not None)
+    if not Path(path).exists() and not glob.has_magic(str(path)):
+        _ = place.images  # raises, and names what is nearest
+    layouts = list(SOURCES) if layout is None else [layout]
+    for name in layouts:
+        source = SOURCES[name](place)
+        if source is not None:
+            return source
+    _refuse(path, layouts)
+
+
+def _open_parquet(place: _Place) -> Source | None:
+    from p2pcli.io.parquet import ParquetSource, is_parquet_dataset
+
+    path = Path(place.path)
+    return ParquetSource(path) if place.is_asked_for or is_parquet_dataset(path) else None
+
+
+def _open_pairs(place: _Place) -> Source | None:
+    from p2pcli.io.pairs_folder import PairsFolderSource, find_domain_folders
+
+    if not place.is_asked_for and not find_domain_folders(Path(place.path)):
+        return None
+    return PairsFolderSource(place.path, max_pixels=place.max_pixels)
+
+
+def _open_side_by_side(place: _Place) -> Source | None:
+    from p2pcli.io.sidebyside import SideBySideSource, is_side_by_side
+
+    entries = place.images.entries
+    if not entries or not (place.is_asked_for or is_side_by_side(entries)):
+        return None
+    return SideBySideSource(place.path, max_pixels=place.max_pixels, listing=place.images)
+
+
+def _open_photos(place: _Place) -> Source | None:
+    from p2pcli.io.folder import FolderSource
+
+    if not place.images.entries:
+        return None
+    return FolderSource(place.path, max_pixels=place.max_pixels, listing=place.images)
+
+
+def _refuse(path: str | Path, layouts: list[str]) -> NoReturn:
+    from p2pcli.io.pairs_folder import LAYOUTS
+
+    sought = "; ".join(_DESCRIPTIONS[layout] for layout in layouts)
+    raise NothingMatchedError(
+        f"{path}: nothing to read. Looked for: {sought}. Layouts of pairs: {'; '.join(LAYOUTS)}."
+    )
+
+
+SOURCES: dict[str, Callable[[_Place], Source | None]] = {
+    "parquet": _open_parquet,
+    "pairs": _open_pairs,
+    "side-by-side": _open_side_by_side,
+    "photos": _open_photos,
+}
+"""Layout → what opens it, or gives None where the path is something else. Asked in this order."""
+
+_DESCRIPTIONS = {
+    "parquet": "a Parquet dataset (data/*.parquet)",
+    "pairs": "two folders of images with equal names",
+    "side-by-side": "images twice as wide as high, A on the left and B on the right",
+    "photos": "images (JPEG, PNG, WebP, TIFF and the like)",
+}

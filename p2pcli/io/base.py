@@ -9,6 +9,9 @@ from typing import Literal, Protocol
 
 from p2pcli.image import Sample
 
+MAX_PIXELS = 200_000_000
+"""Pictures with more pixels are refused before they are decoded, unless a job is told otherwise."""
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -42,10 +42,16 @@ def has_bias(norm: Norm) -> bool:
 
 
 def normalize_per_sample(x: Tensor, *, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-    """Normalise each sample and channel of `x` (B, C, H, W) by its own mean and biased variance."""
-    if x.shape[0] == 1:
-        return torch.batch_norm(x, weight, bias, None, None, True, 0.0, eps, torch.backends.cudnn.enabled)
-    return torch.instance_norm(x, weight, bias, None, None, True, 0.0, eps, torch.backends.cudnn.enabled)
+    """Normalise each sample and channel of `x` (B, C, H, W) by its own mean and biased variance.
+
+    On the CPU one sample at a time: faster there than `torch.instance_norm`, which leaves channels-last, and
+    bit for bit the same in a batch of any size, also in bfloat16.
+    """
+    cudnn = torch.backends.cudnn.enabled
+    if x.device.type != "cpu":
+        return torch.instance_norm(x, weight, bias, None, None, True, 0.0, eps, cudnn)
+    each = [torch.batch_norm(one, weight, bias, None, None, True, 0.0, eps, cudnn) for one in x.chunk(x.shape[0])]
+    return each[0] if len(each) == 1 else torch.cat(each)
 
 
 class BatchNorm2d(nn.BatchNorm2d):

@@ -162,4 +162,5 @@ MAKER = Maker(
         "sigma": Between(0.8, 2.0, log=True),
         "detail": Between(0.07, 0.2, log=True),
     },
+    lossless=True,
 )

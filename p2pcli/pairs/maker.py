@@ -52,6 +52,8 @@ class Maker:
     make: Make
     jitter: Mapping[str, Between | tuple[object, ...]]
     """Option → the range, or the choices, that `draw_options` draws from."""
+    lossless: bool = False
+    """True where the input is stored as PNG whatever the targets' encoding: lines suffer most from JPEG."""
 
 
 def draw_options(

@@ -23,7 +23,8 @@ def update_average(average: nn.Module, network: nn.Module, *, decay: float, step
     (running statistics, counters) are copied: they are averages already.
     """
     weight = 1.0 - min(decay, step / (step + 10))
-    ours, theirs = list(average.parameters()), [p.detach() for p in network.parameters()]
+    ours: list[torch.Tensor] = list(average.parameters())
+    theirs: list[torch.Tensor] = list(network.parameters())
     torch._foreach_lerp_(ours, theirs, weight)
     for mine, other in zip(average.buffers(), network.buffers(), strict=True):
         mine.copy_(other)

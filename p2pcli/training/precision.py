@@ -70,6 +70,10 @@ class Precision:
         """`network` on the device, its weights in the memory layout; do this before making an optimizer."""
         return network.to(self.device).to(memory_format=self.memory_format)
 
+    def image(self, tensor: Tensor) -> Tensor:
+        """`tensor` (B, C, H, W) on the device, in the memory layout."""
+        return tensor.to(self.device, non_blocking=True, memory_format=self.memory_format)
+
     def autocast(self) -> AbstractContextManager[Any]:
         """A context in which a forward pass computes in `dtype`. One for each state of the weights."""
         if self.dtype == torch.float32:

@@ -191,10 +191,9 @@ def test_the_documented_exit_codes_are_those_of_the_program():
 
 def test_a_reader_that_goes_away_leaves_no_traceback():
     writer = subprocess.Popen(
-        [sys.executable, "-u", "-m", "p2pcli", "recipes"],
+        [sys.executable, "-m", "p2pcli", "recipes"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     assert writer.stdout is not None and writer.stderr is not None
     writer.stdout.close()

@@ -1,0 +1,117 @@
+"""Which source becomes which file: names, formats and folders mirrored, collisions found before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from p2pcli.errors import ItemError, UsageError, did_you_mean
+from p2pcli.io.base import Entry
+from p2pcli.io.codec import ENCODABLE
+from p2pcli.io.video import CONTAINERS, VideoInfo, output_suffix, probe
+
+FALLBACK_SUFFIX = ".png"
+"""For pictures in formats that cannot be written, or not without loss."""
+
+_NOT_KEPT = frozenset({".gif", ".apng"})
+"""Written as PNG: GIF would cut the colours to 256, and of an animation only the first picture is read."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One source file and the file that its translation becomes."""
+
+    entry: Entry
+    output: Path
+    relative: str
+    """`output` below the output folder, posix; the name under which the ledger knows it."""
+    note: str = ""
+    """Why the name or format differs from the source's; empty where it does not."""
+
+
+def is_single_file(output: Path | None) -> bool:
+    """True where `output` names one picture or film, not a folder."""
+    return output is not None and not output.is_dir() and output.suffix.lower() in {*ENCODABLE, *CONTAINERS}
+
+
+def single_task(entries: Sequence[Entry], output: Path) -> Task:
+    """The one task that writes `output`. Raises `UsageError` for several sources or a wrong suffix."""
+    if len(entries) != 1:
+        raise UsageError(
+            f"{output} is one file, but the sources hold {len(entries)}. Give a folder with -o, such as "
+            f"-o {output.with_suffix('')}."
+        )
+    known = ENCODABLE if entries[0].kind == "image" else CONTAINERS
+    if output.suffix.lower() not in known:
+        hint = did_you_mean(output.suffix.lower(), known)
+        raise UsageError(f"{output}: a {entries[0].kind} cannot be written as '{output.suffix}'. {hint}")
+    return Task(entries[0], output, output.name)
+
+
+def folder_tasks(
+    entries: Iterable[Entry], folder: Path, *, encoding: str | None, channels: int
+) -> list[Task]:
+    """A task for each entry, mirrored below `folder`.
+
+    A picture keeps its suffix where `channels` can be written so, else it becomes `name.png`, or
+    `name.gif.png` where that name is taken. `encoding` ("png") gives all pictures one format. A film keeps
+    its suffix where the container takes its sound. Raises `UsageError` for two sources with one output.
+    """
+    listed = list(entries)
+    planned: dict[str, Task] = {}
+    kept: list[tuple[Entry, str, str]] = [(entry, *_suffix(entry, encoding, channels)) for entry in listed]
+    # Files that keep their names come first, so that a fallback never takes one of them.
+    for entry, suffix, note in sorted(kept, key=lambda found: bool(found[2])):
+        relative = entry.relative if not note else _replaced(entry.relative, suffix)
+        if note and relative.casefold() in planned:
+            relative = entry.relative + suffix
+        other = planned.get(relative.casefold())
+        if other is not None:
+            raise UsageError(
+                f"'{other.entry.relative}' and '{entry.relative}' would both be written as '{relative}'. "
+                "Rename one of them, or translate them into two folders."
+            )
+        planned[relative.casefold()] = Task(entry, folder / relative, relative, note)
+    order = {entry.key: number for number, entry in enumerate(listed)}
+    return sorted(planned.values(), key=lambda task: order[task.entry.key])
+
+
+def _suffix(entry: Entry, encoding: str | None, channels: int) -> tuple[str, str]:
+    """(suffix, note); the note is empty where the source's own suffix stays."""
+    own = PurePosixPath(entry.relative).suffix
+    if entry.kind == "video":
+        return _film_suffix(entry, own)
+    wanted = f".{encoding.lower().lstrip('.')}" if encoding else own.lower()
+    if encoding and wanted not in ENCODABLE:
+        raise UsageError(f"pictures cannot be written as '{encoding}'. {did_you_mean(wanted, ENCODABLE)}")
+    if (
+        wanted in ENCODABLE
+        and channels in ENCODABLE[wanted].channels
+        and (encoding or wanted not in _NOT_KEPT)
+    ):
+        same = wanted == own.lower()
+        return (own, "") if same else (wanted, f"written as {wanted}, as asked")
+    return FALLBACK_SUFFIX, f"written as {FALLBACK_SUFFIX}, since '{own}' cannot hold the result without loss"
+
+
+def _film_suffix(entry: Entry, own: str) -> tuple[str, str]:
+    info = probed(entry)
+    if info is None:
+        # It will fail under its own name.
+        return own, ""
+    suffix, note = output_suffix(info)
+    return (own, "") if suffix == own.lower() else (suffix, note or f"written as {suffix}")
+
+
+def probed(entry: Entry) -> VideoInfo | None:
+    """What the film is, or None where it cannot be read."""
+    try:
+        return probe(entry.path)
+    except ItemError:
+        return None
+
+
+def _replaced(relative: str, suffix: str) -> str:
+    own = PurePosixPath(relative).suffix
+    return relative[: len(relative) - len(own)] + suffix

@@ -1,0 +1,111 @@
+"""Translating image files: read, prepare, batch, network, encode, store, each in its own threads."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from p2pcli.errors import EnvironmentFaultError
+from p2pcli.events import Stop
+from p2pcli.image import Image, as_rgb8
+from p2pcli.inference.ledger import source_mark
+from p2pcli.inference.outputs import Task
+from p2pcli.inference.pipeline import BatchSize, Outcome, Stages, run_pipeline
+from p2pcli.inference.progress import Progress
+from p2pcli.inference.translator import Translator
+from p2pcli.io.atomic import write_bytes
+from p2pcli.io.codec import ENCODABLE, encode, read_image
+
+PNG_COMPRESSION = 1
+"""zlib level: a third of the time of OpenCV's default 3 for files some 5 % larger."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded source and what the network is to see of it."""
+
+    source: Image
+    prepared: Image
+    source_marked: dict[str, int]
+
+
+def translate_pictures(
+    tasks: Sequence[Task],
+    translator: Translator,
+    progress: Progress,
+    *,
+    batch_size: BatchSize,
+    quality: int,
+    max_pixels: int,
+    workers: int,
+    stop: Stop,
+) -> bool:
+    """Translate the image files of `tasks`; True where all were done, False where `stop` came first.
+
+    What fails is recorded in `progress` under its key. Raises `EnvironmentFaultError` where the disk is full.
+    """
+
+    def decode(task: Task) -> Picture:
+        marked = source_mark(task.entry.path)
+        source = read_image(task.entry.path, max_pixels=max_pixels).image
+        return Picture(source, translator.prepare(source, task.entry.key), marked)
+
+    def bucket(picture: Picture) -> Hashable:
+        return (*translator.padded_size(picture.prepared), picture.source.dtype.str)
+
+    def translate(batch: list[Task], pictures: list[Picture]) -> list[Image]:
+        inputs = [picture.prepared for picture in pictures]
+        sources = [picture.source for picture in pictures]
+        return translator.run(inputs, sources, [task.entry.key for task in batch])
+
+    def finish(task: Task, outcome: Outcome[Picture, Image]) -> None:
+        if outcome.error is not None:
+            progress.failed(task, outcome.error, "read" if outcome.loaded is None else "translate")
+            return
+        assert outcome.loaded is not None and outcome.result is not None
+        try:
+            _store(task, outcome.result, progress, quality=quality)
+        except EnvironmentFaultError:
+            raise
+        except Exception as error:  # the per-image border
+            progress.failed(task, error, "write")
+        else:
+            progress.written(task, outcome.loaded.source_marked)
+
+    stages = Stages(decode, bucket, translate, finish, _weight)
+    return run_pipeline(
+        tasks, stages, batch_size=batch_size, in_order=False, stop=stop, decoders=workers, encoders=workers
+    )
+
+
+def _weight(picture: Picture) -> int:
+    # The prepared picture, and the float tensors that the network makes of it.
+    return picture.source.nbytes + picture.prepared.nbytes
+
+
+def _store(task: Task, image: Image, progress: Progress, *, quality: int) -> None:
+    suffix = task.output.suffix
+    held, lost = fitted(image, suffix)
+    if lost:
+        progress.note(f"{task.entry.relative}: {lost}, which '{suffix}' cannot hold", level="detail")
+    data = encode(held, suffix, quality=quality, png_compression=PNG_COMPRESSION)
+    progress.ledger.begin(task.relative)
+    write_bytes(task.output, data)
+
+
+def fitted(image: Image, suffix: str) -> tuple[Image, str]:
+    """`image` as a file with this suffix can hold it, and what was lost: "" or such as "transparency"."""
+    form = ENCODABLE[suffix.lower()]
+    lost = []
+    if image.dtype == np.uint16 and not form.holds_16_bit:
+        wide = image.astype(np.uint32)
+        image = ((wide * 255 + 32767) // 65535).astype(np.uint8)
+        lost.append("16 bits became 8")
+    if image.shape[2] == 4 and 4 not in form.channels:
+        image = np.ascontiguousarray(image[:, :, :3])
+        lost.append("transparency is left out")
+    if image.shape[2] == 1 and 1 not in form.channels:
+        image = np.repeat(image, 3, axis=2) if image.dtype == np.uint16 else as_rgb8(image)
+    return image, ", ".join(lost)

@@ -1,0 +1,182 @@
+"""Files that are whole or absent: a temporary sibling, flushed to the disk, then renamed.
+
+A killed process leaves at most a hidden temporary file, which the next run sweeps away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import platform
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from p2pcli.errors import EnvironmentFaultError, UsageError
+
+_TEMPORARY = re.compile(r"^\..+\.(?P<pid>\d+)\.(?P<host>[0-9a-f]{4})[0-9a-f]{8}\.tmp(\.\w+)?$")
+_OTHER_HOST_SECONDS = 24 * 3600
+_live: set[Path] = set()
+"""Temporary files that this process is writing just now."""
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space or choose another output folder, then run the same command again.",
+    errno.EDQUOT: "Your quota is used up: free some space or choose another output folder, then run again.",
+    errno.EACCES: "Choose an output folder that you may write to, or change its permissions.",
+    errno.EPERM: "Choose an output folder that you may write to, or change its permissions.",
+    errno.EROFS: "The file system is read-only: choose another output folder.",
+}
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Store `data` at `path`, whole or not at all; folders above it are made.
+
+    Raises `EnvironmentFaultError` where the disk is full or writing is not allowed.
+    """
+    with atomic_path(path) as temporary, temporary.open("xb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
+    """A path to write to, in place of `path`: it becomes `path` when the block ends without an error.
+
+    The file does not exist yet when the block begins. With `keep_suffix` the temporary name ends as `path`
+    does, for writers that choose a format by the name. After an error nothing is left and an older `path`
+    stays as it was. Raises `EnvironmentFaultError` where the disk is full or writing is not allowed.
+    """
+    temporary = _temporary_sibling(path, path.suffix if keep_suffix else "")
+    _live.add(temporary)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        fault = environment_fault(error, path)
+        if fault is None or not _is_about(error, temporary, path):
+            raise
+        raise fault from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        _live.discard(temporary)
+
+
+def environment_fault(error: OSError, path: Path) -> EnvironmentFaultError | None:
+    """What to raise for an `error` met while writing `path`, or None where it is no fault of the machine."""
+    remedy = _REMEDIES.get(error.errno or 0)
+    if remedy is None:
+        return None
+    reason = os.strerror(error.errno or 0)
+    return EnvironmentFaultError(f"{path}: cannot be written ({reason}{_free_space(error, path)}). {remedy}")
+
+
+def sweep_stale(folder: Path) -> list[Path]:
+    """Remove what killed processes left in `folder` and below; gives the removed paths, sorted.
+
+    Only temporary files whose process is gone are touched. Those of another machine on a shared disk go
+    after a day, since their process cannot be asked.
+    """
+    removed = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            found = _TEMPORARY.match(name)
+            if found and path not in _live and _is_abandoned(path, int(found["pid"]), found["host"]):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                    removed.append(path)
+    return sorted(removed)
+
+
+def require_outside(output: Path, sources: Iterable[str | Path], *, may_be_below: bool = False) -> None:
+    """Raise `UsageError` where `output` could overwrite or feed on one of the `sources`.
+
+    Refused: the same path; a source that lies in `output`; and `output` in a source folder, unless
+    `may_be_below` says that the listing leaves it out.
+    """
+    target = output.resolve()
+    for source in sources:
+        place = Path(source).resolve()
+        if target == place:
+            raise UsageError(f"the output {output} is also an input. Choose another place with -o.")
+        if target in place.parents:
+            raise UsageError(
+                f"the input {source} lies in the output folder {output}, where it could be overwritten. "
+                "Choose an output folder of its own with -o."
+            )
+        if place in target.parents and not may_be_below:
+            raise UsageError(
+                f"the output {output} lies in the input folder {source}, so the next run would read it. "
+                "Choose a folder outside with -o."
+            )
+
+
+def _temporary_sibling(path: Path, suffix: str) -> Path:
+    # A file name holds 255 bytes at most, of which pid, random part and suffix need some 40.
+    name = os.fsdecode(os.fsencode(path.name)[:200])
+    return path.with_name(f".{name}.{os.getpid()}.{_host_mark()}{secrets.token_hex(4)}.tmp{suffix}")
+
+
+def _host_mark() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:4]
+
+
+def _is_abandoned(path: Path, pid: int, host: str) -> bool:
+    if host != _host_mark():
+        with contextlib.suppress(OSError):
+            return time.time() - path.stat().st_mtime > _OTHER_HOST_SECONDS
+        return False
+    # Containers give the same small pids again: our own pid, but not in `_live`, is an earlier life's.
+    return pid == os.getpid() or not _is_running(pid)
+
+
+def _is_running(pid: int) -> bool:
+    if os.name == "nt":  # os.kill(pid, 0) would end the process there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    # Not every system can open a folder or sync one; the rename itself is done by now.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _is_about(error: OSError, temporary: Path, path: Path) -> bool:
+    """False where the error names another file: a source that cannot be read is not our fault to explain."""
+    if error.filename is None:
+        return True
+    named = Path(os.fsdecode(error.filename))
+    return named in (temporary, path, path.parent) or named in path.parents
+
+
+def _free_space(error: OSError, path: Path) -> str:
+    if error.errno != errno.ENOSPC:
+        return ""
+    for folder in path.parents:
+        with contextlib.suppress(OSError):
+            return f", {shutil.disk_usage(folder).free / 1e6:.0f} MB free"
+    return ""

@@ -1,0 +1,74 @@
+"""The dataset card: a README.md whose front matter the Hugging Face hub and `datasets` understand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from p2pcli.io.parquet_shard import features
+
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+
+_COLUMNS = {
+    "input": "what the model sees",
+    "target": "what it must produce",
+    "key": "unique name of the pair",
+    "source": "file it was made from",
+    "source_sha256": "SHA-256 of that file",
+    "frame_index": "frame of a film, counted from 0; null for photos",
+    "frame_pts": "its presentation time in the film's time base",
+    "op": "the pair maker",
+    "op_params": "its options, JSON",
+    "seed": "seed of the run",
+    "crop_xywh": "part of the upright source that the target shows, in source pixels",
+    "width": "of the target",
+    "height": "of the target",
+    "orig_width": "of the upright source",
+    "orig_height": "of the upright source",
+}
+
+
+def dataset_card(
+    *, title: str, op: str, settings: Mapping[str, object], rows: Mapping[str, int], preview: str | None
+) -> str:
+    """The text of README.md. `rows` gives the number of pairs of each split; empty splits are left out."""
+    present = {split: count for split, count in rows.items() if count}
+    total = sum(present.values())
+    lines = ["---", *_front_matter(present, total), "---", "", f"# {title}", ""]
+    lines += [f"{total} pairs made by `p2p make-pairs {op}`: each row holds an `input` and its `target`.", ""]
+    if preview is not None:
+        lines += [f"![input and target]({preview})", ""]
+    lines += ["| split | pairs |", "|---|---|", *(f"| {name} | {count} |" for name, count in present.items())]
+    lines += ["", "## Columns", "", "| column | what it holds |", "|---|---|"]
+    lines += [f"| {name} | {meaning} |" for name, meaning in _COLUMNS.items()]
+    lines += ["", "## How it was made", "", "| setting | value |", "|---|---|"]
+    lines += [f"| {name} | `{json.dumps(value, ensure_ascii=False)}` |" for name, value in settings.items()]
+    lines += ["", "The pictures keep the rights of their sources; state a licence before you share them.", ""]
+    return "\n".join(lines)
+
+
+def _front_matter(present: Mapping[str, int], total: int) -> list[str]:
+    lines = ["task_categories:", "- image-to-image", "size_categories:"]
+    lines += [f"- {next((name for limit, name in _SIZES if total < limit), 'n>10M')}"]
+    lines += ["configs:", "- config_name: default", "  data_files:"]
+    for split in present:
+        lines += [f"  - split: {split}", f"    path: data/{split}-*"]
+    lines += ["dataset_info:", "  features:"]
+    for name, feature in features().items():
+        lines += [f"  - name: {name}"]
+        if feature["_type"] == "Image":
+            lines += ["    dtype: image"]
+        elif feature["_type"] == "List":
+            lines += [f"    list: {feature['feature']['dtype']}"]
+        else:
+            lines += [f"    dtype: {feature['dtype']}"]
+    lines += ["  splits:"]
+    for split, count in present.items():
+        lines += [f"  - name: {split}", f"    num_examples: {count}"]
+    return lines

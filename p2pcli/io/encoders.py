@@ -1,0 +1,154 @@
+"""From an array to the bytes of a file, by suffix. What a format cannot hold is refused."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image as PillowImage
+
+from p2pcli.errors import UsageError, did_you_mean
+from p2pcli.image import Image
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a file format can hold, by Pillow's name for it."""
+
+    name: str
+    channels: tuple[int, ...] = (1, 3, 4)
+    holds_16_bit: bool = False
+    holds_icc: bool = False
+
+
+_PNG = Format("PNG", holds_16_bit=True, holds_icc=True)
+_JPEG = Format("JPEG", channels=(1, 3), holds_icc=True)
+_TIFF = Format("TIFF", holds_16_bit=True, holds_icc=True)
+_WEBP = Format("WEBP", channels=(1, 3, 4), holds_icc=True)
+_GRAYMAP = Format("PPM", channels=(1,), holds_16_bit=True)
+_PIXMAP = Format("PPM", channels=(3,), holds_16_bit=True)
+_ANYMAP = Format("PPM", channels=(1, 3), holds_16_bit=True)
+_JPEG2000 = Format("JPEG2000")
+
+ENCODABLE: dict[str, Format] = {
+    ".png": _PNG,
+    ".apng": _PNG,
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".jpe": _JPEG,
+    ".jfif": _JPEG,
+    ".webp": _WEBP,
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".bmp": Format("BMP", channels=(1, 3)),
+    ".gif": Format("GIF"),
+    ".tga": Format("TGA"),
+    ".qoi": Format("QOI", channels=(3, 4)),
+    ".jp2": _JPEG2000,
+    ".j2k": _JPEG2000,
+    ".avif": Format("AVIF", channels=(1, 3, 4), holds_icc=True),
+    ".pgm": _GRAYMAP,
+    ".ppm": _PIXMAP,
+    ".pnm": _ANYMAP,
+}
+"""Suffix → format of every file that `encode` can write."""
+
+
+def encode(
+    image: Image,
+    suffix: str,
+    *,
+    quality: int = 95,
+    icc: bytes | None = None,
+    png_compression: int = 3,
+    webp_lossless: bool = True,
+) -> bytes:
+    """The bytes of a file with this suffix, such as ".png". The same arguments give the same bytes.
+
+    `image` is (H, W, 1|3|4), uint8 or uint16, RGB order. All formats keep every pixel but three: JPEG
+    (4:4:4) and AVIF lose by `quality`, 1 to 100, as WebP does where `webp_lossless` is False; GIF is cut to
+    256 colours. WebP, AVIF and QOI store gray as RGB. `icc` is embedded as it is, without conversion.
+    Raises `UsageError` for an unknown suffix, and for depth, alpha or a profile that the format cannot hold.
+    """
+    form = format_of(suffix)
+    _require_held(image, form, suffix, icc)
+    if icc is None and (encoded := _with_opencv(image, form, suffix.lower(), quality, png_compression)):
+        return encoded
+    if image.dtype == np.uint16:
+        raise UsageError(
+            f"{suffix}: a 16-bit image with an ICC profile cannot be written; leave out the profile."
+        )
+    by_format: dict[str, dict[str, Any]] = {
+        # `exact` keeps the colours below full transparency. Lossless quality is effort: 75 is libwebp's own.
+        "WEBP": {"lossless": webp_lossless, "exact": True, "quality": 75 if webp_lossless else quality},
+        "AVIF": {"quality": quality, "subsampling": "4:4:4"},
+        "TIFF": {"compression": "tiff_lzw"},
+        "JPEG2000": {"irreversible": False},
+        "JPEG": {"quality": quality, "subsampling": 0},
+        "PNG": {"compress_level": png_compression},
+    }
+    options = by_format.get(form.name, {})
+    if icc is not None:
+        options["icc_profile"] = icc
+    gray_as_rgb = image.shape[2] == 1 and form.name in ("WEBP", "AVIF", "QOI")
+    planes = np.repeat(image, 3, axis=2) if gray_as_rgb else image[:, :, 0] if image.shape[2] == 1 else image
+    buffer = io.BytesIO()
+    PillowImage.fromarray(np.ascontiguousarray(planes)).save(buffer, form.name, **options)
+    return buffer.getvalue()
+
+
+def format_of(suffix: str) -> Format:
+    """The format that a suffix such as ".jpg" stands for. Raises `UsageError` for an unknown one."""
+    form = ENCODABLE.get(suffix.lower())
+    if form is None:
+        hint = did_you_mean(suffix.lower(), ENCODABLE)
+        raise UsageError(f"images cannot be written as '{suffix}'. {hint}")
+    return form
+
+
+def can_hold(image: Image, suffix: str) -> bool:
+    """True where `encode` would write `image` under this suffix."""
+    form = ENCODABLE.get(suffix.lower())
+    return form is not None and not _objection(image, form)
+
+
+def _require_held(image: Image, form: Format, suffix: str, icc: bytes | None) -> None:
+    objection = _objection(image, form)
+    if not objection and icc is not None and not form.holds_icc:
+        objection = "an ICC profile"
+    if objection:
+        raise UsageError(
+            f"'{suffix}' cannot hold {objection}. Write PNG or TIFF instead, or convert it first."
+        )
+
+
+def _objection(image: Image, form: Format) -> str:
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or image.dtype not in (np.uint8, np.uint16):
+        raise AssertionError(f"not an image: shape {image.shape}, dtype {image.dtype}")
+    if image.dtype == np.uint16 and not form.holds_16_bit:
+        return "16 bit a channel"
+    if image.shape[2] not in form.channels:
+        return {1: "gray alone", 3: "colour", 4: "transparency"}[image.shape[2]]
+    return ""
+
+
+def _with_opencv(image: Image, form: Format, suffix: str, quality: int, png_compression: int) -> bytes | None:
+    """JPEG and PNG, where OpenCV is faster, and 16 bit, which Pillow lacks in colour. Else None."""
+    if form.name == "JPEG":
+        sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+        parameters = [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling]
+    elif form.name == "PNG":
+        suffix, parameters = ".png", [cv2.IMWRITE_PNG_COMPRESSION, png_compression]
+    elif image.dtype == np.uint16:
+        suffix, parameters = (suffix if form.name == "PPM" else ".tiff"), []
+    else:
+        return None
+    if image.shape[2] > 1:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    done, encoded = cv2.imencode(".jpg" if form.name == "JPEG" else suffix, image, parameters)
+    if not done:
+        raise AssertionError(f"OpenCV could not encode {form.name}")
+    return bytes(encoded)

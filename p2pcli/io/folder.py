@@ -1,0 +1,72 @@
+"""Plain photos: a folder, a file, a glob or a list file, without pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from p2pcli.errors import UsageError
+from p2pcli.image import Sample
+from p2pcli.io.base import MAX_PIXELS, Entry, Listing, Skipped
+from p2pcli.io.codec import read_image
+from p2pcli.io.listing import list_media
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""Folder names that mean a split → the split's name."""
+
+
+def splits_of(keys: Sequence[str]) -> dict[str, Sequence[str]]:
+    """Split → keys, by the first folder of each key; {"all": keys} unless every key lies in a split."""
+    by_split: dict[str, list[str]] = {}
+    for key in keys:
+        folder, slash, _ = key.partition("/")
+        split = SPLITS.get(folder.lower()) if slash else None
+        if split is None:
+            return {"all": keys}
+        by_split.setdefault(split, []).append(key)
+    return {name: by_split[name] for name in ("train", "validation", "test") if name in by_split}
+
+
+class FolderSource:
+    """Photos below a folder; each sample has the photo as its input and no target.
+
+    `listing` says what to read where it is known already. Keys are posix paths below the folder, without
+    suffix.
+    """
+
+    is_paired = False
+
+    def __init__(
+        self, path: str | Path, *, max_pixels: int = MAX_PIXELS, listing: Listing | None = None
+    ) -> None:
+        listing = listing or list_media(path, kinds=("image",))
+        self.path = Path(path)
+        self.skipped: tuple[Skipped, ...] = listing.skipped
+        self._entries: dict[str, Entry] = {entry.key: entry for entry in listing.entries}
+        self._max_pixels = max_pixels
+
+    def splits(self) -> dict[str, Sequence[str]]:
+        """Split → keys; one split "all" unless every photo lies in train/, val/ or test/."""
+        return splits_of(list(self._entries))
+
+    def read(self, key: str) -> Sample:
+        """The photo `key`, upright and in sRGB. Raises `ItemError`, also where its bytes are damaged."""
+        entry = entry_of(self._entries, key, self.path)
+        decoded = read_image(entry.path, max_pixels=self._max_pixels)
+        return Sample(key, decoded.image, meta={"source": entry.relative})
+
+
+def entry_of(entries: dict[str, Entry], key: str, path: Path) -> Entry:
+    """The entry called `key`. Raises `UsageError` where the source at `path` has none."""
+    if key not in entries:
+        raise UsageError(f"{path}: no image '{key}' among its {len(entries)}. Ask splits() for the keys.")
+    return entries[key]

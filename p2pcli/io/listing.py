@@ -1,0 +1,308 @@
+"""From source arguments (folders, files, globs, list files) to a sorted list of images and videos.
+
+Kinds are told by content first, so that misnamed files are read and corrupt ones fail under their own name.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import translate as fnmatch_pattern
+from pathlib import Path
+from typing import Literal
+
+from p2pcli.errors import UsageError, did_you_mean
+from p2pcli.io.base import Entry, Listing, Skipped
+from p2pcli.io.sniff import HEAD_BYTES, kind_of_suffix, sniff
+
+Kind = Literal["image", "video"]
+
+LIST_SUFFIXES = (".txt", ".lst")
+_JUNK_FOLDERS = frozenset({"__MACOSX", "@eaDir", "lost+found"})
+_SHOWN = 3
+
+
+@dataclass
+class _Found:
+    """What the walk has met so far."""
+
+    files: list[tuple[str, Path]] = field(default_factory=list)
+    """(relative posix path, path)"""
+    singles: list[Path] = field(default_factory=list)
+    """Files given one by one; their relative paths are known when all of them are."""
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def list_media(
+    sources: Iterable[str | Path] | str | Path,
+    *,
+    kinds: Iterable[Kind] = ("image", "video"),
+    exclude: Iterable[Path] = (),
+) -> Listing:
+    """All images and videos that `sources` lead to, sorted by key in bytes order.
+
+    A source is a folder (with everything below it), a file, a glob pattern ("photos/**/*.jpg") or a list
+    file (.txt, .lst: one path a line, relative to the list). Hidden files, folders that p2p wrote, and the
+    paths in `exclude` with everything below them are left out. With several folders each relative path
+    begins with its folder's name. Two files whose keys would be equal keep their suffixes in the keys.
+    Raises `UsageError` for a source that does not exist and for outputs that would overwrite each other.
+    """
+    given = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    left_out = frozenset(Path(path).resolve() for path in exclude)
+    folders = [Path(source) for source in given if Path(source).is_dir()]
+    prefixes = _prefixes(folders)
+    found = _Found()
+    for source in given:
+        path = Path(source)
+        if path.is_dir():
+            found.files += _below(path, prefixes[path], left_out, found.skipped)
+        elif path.exists():
+            _add_file(path, left_out, found)
+        elif glob.has_magic(str(source)):
+            found.files += _matching(str(source), left_out, found.skipped)
+        else:
+            raise UsageError(_missing(source))
+    found.files += _named_singles(found.singles)
+    entries = _entries(_without_repeats(found), frozenset(kinds), found.skipped)
+    return Listing(tuple(entries), tuple(found.skipped))
+
+
+def _entries(files: list[tuple[str, Path]], kinds: frozenset[Kind], skipped: list[Skipped]) -> list[Entry]:
+    chosen: list[tuple[str, Path, Kind]] = []
+    for relative, path in files:
+        kind, reason = _kind_of(path)
+        if kind is None:
+            skipped.append(Skipped(path, reason))
+        elif kind not in kinds:
+            skipped.append(Skipped(path, f"a {kind}, not asked for"))
+        else:
+            chosen.append((_as_text(relative), path, kind))
+    _require_distinct([relative for relative, _, _ in chosen])
+    keys = _keys([relative for relative, _, _ in chosen])
+    entries = [Entry(keys[relative], path, relative, kind) for relative, path, kind in chosen]
+    return sorted(entries, key=lambda entry: entry.key.encode())
+
+
+def _kind_of(path: Path) -> tuple[Kind | None, str]:
+    """The kind by content, else by suffix; or None and the reason."""
+    try:
+        information = path.stat()
+        if not stat.S_ISREG(information.st_mode):
+            return None, "not a regular file"
+        with path.open("rb") as file:
+            kind = sniff(file.read(HEAD_BYTES))
+    except OSError as error:
+        # An unreadable picture stays in the list and fails under its own key.
+        return kind_of_suffix(path.suffix), f"cannot be read ({error.strerror or error})"
+    return kind or kind_of_suffix(path.suffix), "neither an image nor a video"
+
+
+def _keys(relatives: list[str]) -> dict[str, str]:
+    """Relative path → key: without the suffix, except where two keys would then be equal."""
+    keys = {relative: _without_suffix(relative) for relative in relatives}
+    while True:
+        counts = Counter(_folded(key) for key in keys.values())
+        clashing = [name for name, key in keys.items() if counts[_folded(key)] > 1 and key != name]
+        if not clashing:
+            return keys
+        keys.update((name, name) for name in clashing)
+
+
+def _without_suffix(relative: str) -> str:
+    folder, slash, name = relative.rpartition("/")
+    stem, dot, _ = name.rpartition(".")
+    return f"{folder}{slash}{stem if dot and stem else name}"
+
+
+def _require_distinct(relatives: list[str]) -> None:
+    seen: dict[str, str] = {}
+    for relative in relatives:
+        other = seen.setdefault(_folded(relative), relative)
+        if other is not relative:
+            same = other == relative
+            raise UsageError(
+                f"two sources give the same name '{relative}', so one result would overwrite the other. "
+                "Name their common folder as the source instead."
+                if same
+                else f"'{other}' and '{relative}' differ in case alone, so on many disks one result would "
+                "overwrite the other. Rename one of them."
+            )
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _as_text(relative: str) -> str:
+    """Bytes of a name that are not UTF-8 as %XX: keys go into JSON and Parquet."""
+    try:
+        relative.encode()
+    except UnicodeEncodeError:
+        data = relative.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return re.sub(r"\\x([0-9a-f]{2})", r"%\1", data)
+    return relative
+
+
+def _below(
+    folder: Path, prefix: str, left_out: frozenset[Path], skipped: list[Skipped], *, depth: int | None = None
+) -> list[tuple[str, Path]]:
+    return [(prefix + relative, path) for relative, path in _walk(folder, left_out, skipped, depth=depth)]
+
+
+def _walk(
+    top: Path, left_out: frozenset[Path], skipped: list[Skipped], *, depth: int | None = None
+) -> Iterator[tuple[str, Path]]:
+    """(relative posix path, path) of every visible file, each real folder once, however links may loop."""
+    visited: set[tuple[int, int]] = set()
+    pending: list[tuple[str, Path, int]] = [("", top, 1)]
+    while pending:
+        prefix, folder, level = pending.pop()
+        try:
+            information = folder.stat()
+            names = sorted(os.listdir(folder))  # noqa: PTH208 - names, not paths: half the time on large folders
+        except OSError as error:
+            skipped.append(Skipped(folder, f"a folder that cannot be read ({error.strerror or error})"))
+            continue
+        if (information.st_dev, information.st_ino) in visited:
+            continue
+        visited.add((information.st_dev, information.st_ino))
+        for name in names:
+            if name.startswith(".") or name in _JUNK_FOLDERS:
+                continue
+            path = folder / name
+            if left_out and path.resolve() in left_out:
+                skipped.append(Skipped(path, "the output"))
+            elif not path.is_dir():
+                yield prefix + name, path
+            elif _is_ours(path):
+                skipped.append(Skipped(path, "written by p2p"))
+            elif depth is None or level < depth:
+                pending.append((f"{prefix}{name}/", path, level + 1))
+
+
+def _is_ours(folder: Path) -> bool:
+    """True for a dataset, a run or a translated folder: their previews are no photos."""
+    return (folder / ".p2p").is_dir() or (
+        (folder / "recipe.toml").is_file() and (folder / "log.jsonl").is_file()
+    )
+
+
+def _matching(pattern: str, left_out: frozenset[Path], skipped: list[Skipped]) -> list[tuple[str, Path]]:
+    """Files below the fixed part of `pattern` that it matches. `**` stands for any number of folders."""
+    parts = Path(pattern).parts
+    fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    base, wild = Path(*parts[:fixed]), parts[fixed:]
+    if not base.is_dir():
+        raise UsageError(_missing(base))
+    matches = re.compile(_glob_expression(wild)).fullmatch
+    depth = None if "**" in wild else len(wild)
+    return [item for item in _walk(base, left_out, skipped, depth=depth) if matches(item[0])]
+
+
+def _glob_expression(parts: tuple[str, ...]) -> str:
+    pieces = []
+    for index, part in enumerate(parts):
+        last = index == len(parts) - 1
+        if part == "**":
+            pieces.append(".*" if last else "(?:[^/]+/)*")
+            continue
+        # Names hold no slash, so fnmatch's dot stays within one part once it cannot match one.
+        inner = fnmatch_pattern(part).removeprefix("(?s:").removesuffix(r")\Z").replace(".*", "[^/]*")
+        pieces.append(inner + ("" if last else "/"))
+    return "".join(pieces)
+
+
+def _add_file(path: Path, left_out: frozenset[Path], found: _Found) -> None:
+    resolved = path.resolve()
+    if resolved in left_out or any(parent in left_out for parent in resolved.parents):
+        found.skipped.append(Skipped(path, "the output"))
+    elif path.suffix.lower() in LIST_SUFFIXES:
+        found.files += _listed(path, found.skipped)
+    else:
+        found.singles.append(path)
+
+
+def _listed(list_file: Path, skipped: list[Skipped]) -> list[tuple[str, Path]]:
+    """The files that a list names, one a line; those outside its folder go by the path below their nearest
+    common folder."""
+    try:
+        text = list_file.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(
+            f"{list_file}: the list cannot be read ({error.strerror}). Check its permissions."
+        ) from None
+    inside: list[tuple[str, Path]] = []
+    outside: list[Path] = []
+    home = list_file.parent
+    for line in text.splitlines():
+        if not line.strip():
+            continue
+        path = home / line.strip()
+        if path.is_dir():
+            skipped.append(Skipped(path, "a folder; a list names files"))
+            continue
+        below = Path(os.path.normpath(path))
+        if below.is_relative_to(os.path.normpath(home)):
+            inside.append((below.relative_to(os.path.normpath(home)).as_posix(), path))
+        else:
+            outside.append(path)
+    return inside + _named_singles(outside)
+
+
+def _named_singles(paths: list[Path]) -> list[tuple[str, Path]]:
+    """Single files by their names, or, where two share one, by the path below their nearest common folder."""
+    paths = list(dict.fromkeys(Path(os.path.normpath(path.absolute())) for path in paths))
+    names = [path.name for path in paths]
+    if len(set(map(_folded, names))) == len(names):
+        return list(zip(names, paths, strict=True))
+    common = Path(os.path.commonpath([path.parent for path in paths]))
+    return [(path.relative_to(common).as_posix(), path) for path in paths]
+
+
+def _without_repeats(found: _Found) -> list[tuple[str, Path]]:
+    """Each file once, though several sources may lead to it."""
+    kept: dict[Path, tuple[str, Path]] = {}
+    for relative, path in found.files:
+        place = Path(os.path.normpath(path.absolute()))
+        if place in kept:
+            found.skipped.append(Skipped(path, "named by two sources"))
+        else:
+            kept[place] = (relative, path)
+    return list(kept.values())
+
+
+def _prefixes(folders: list[Path]) -> dict[Path, str]:
+    if len(folders) < 2:
+        return dict.fromkeys(folders, "")
+    names = {folder: folder.resolve().name for folder in folders}
+    by_name: dict[str, Path] = {}
+    for folder, name in names.items():
+        other = by_name.setdefault(_folded(name), folder)
+        if other != folder:
+            raise UsageError(
+                f"the source folders {other} and {folder} are both called '{name}', so their files could "
+                "not be told apart. Rename one of them, or name the folder that holds both."
+            )
+    return {folder: f"{name}/" for folder, name in names.items()}
+
+
+def _missing(source: str | Path) -> str:
+    text = str(source)
+    if re.match(r"^[a-z][a-z0-9+]+://", text):
+        return f"{text} is an address; only local files are read. Download it first."
+    path = Path(text)
+    parent = path.parent
+    while not parent.is_dir():
+        path, parent = parent, parent.parent
+    try:
+        hint = did_you_mean(path.name, [entry.name for entry in parent.iterdir()])
+    except OSError:
+        hint = ""
+    nearest = hint if hint.startswith("Did") else "Check the path."
+    return f"{text}: no such file or folder (looked in {parent.absolute()}). {nearest}"

@@ -1,0 +1,173 @@
+"""Pairs in two folders, matched by name: A/ + B/ and the other layouts that published datasets have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from p2pcli.errors import ItemError, UsageError
+from p2pcli.image import Sample
+from p2pcli.io.base import MAX_PIXELS, Entry
+from p2pcli.io.codec import read_image
+from p2pcli.io.folder import SPLITS, splits_of
+from p2pcli.io.listing import list_media
+
+DOMAINS = {
+    "a": ("a", "b"),
+    "input": ("input", "target"),
+    "inputs": ("inputs", "targets"),
+    "label": ("label", "img"),
+    "labels": ("labels", "images"),
+}
+"""Folder name of domain A → (A, B), lower case. In pix2pixHD's label + img the label is A."""
+
+LAYOUTS = (
+    "A/ + B/, with or without train/, val/ and test/ below each",
+    "train/A/ + train/B/ (also val, test)",
+    "trainA/ + trainB/ (also valA …, train_A …, train-A …)",
+    "input/ + target/ or label/ + img/ in place of A/ + B/",
+)
+"""The layouts that are recognised, for messages."""
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class DomainFolders:
+    """Where the two domains of one split lie. `split` is "" where the layout names none."""
+
+    split: str
+    a: Path
+    b: Path
+
+
+def find_domain_folders(path: Path) -> tuple[DomainFolders, ...]:
+    """The paired folders in `path`, in the order train, validation, test; empty where there are none.
+
+    Raises `UsageError` where several layouts fit at once.
+    """
+    if not path.is_dir():
+        return ()
+    found: dict[str, dict[str, dict[str, Path]]] = {}
+    for split, name, folder in _candidates(path):
+        for first, pair in DOMAINS.items():
+            if name in pair:
+                found.setdefault(first, {}).setdefault(split, {})[name] = folder
+    complete = {
+        first: [
+            DomainFolders(split, sides[a], sides[b]) for split, sides in by_split.items() if len(sides) == 2
+        ]
+        for first, by_split in found.items()
+        for a, b in [DOMAINS[first]]
+    }
+    fitting = {first: folders for first, folders in complete.items() if folders}
+    if len(fitting) > 1:
+        names = ", ".join(f"{DOMAINS[first][0]}/ + {DOMAINS[first][1]}/" for first in fitting)
+        raise UsageError(
+            f"{path}: holds several kinds of pairs ({names}). Name one of them, or move one away."
+        )
+    order = ["train", "validation", "test", ""]
+    return tuple(sorted((f for group in fitting.values() for f in group), key=lambda f: order.index(f.split)))
+
+
+class PairsFolderSource:
+    """Pairs of files that share a path below their domain's folder, whatever their suffixes.
+
+    `input` is domain A, `target` domain B. Keys begin with the split where the layout names one.
+    `unmatched` names the files without a partner. Raises `UsageError` where nothing matches, and with
+    `strict` where anything does not.
+    """
+
+    is_paired = True
+
+    def __init__(self, path: str | Path, *, strict: bool = False, max_pixels: int = MAX_PIXELS) -> None:
+        self.path = Path(path)
+        self._max_pixels = max_pixels
+        self._pairs: dict[str, tuple[Entry, Entry]] = {}
+        folders = find_domain_folders(self.path)
+        if not folders:
+            raise UsageError(f"{path}: no paired folders. Recognised: {'; '.join(LAYOUTS)}.")
+        unmatched: list[str] = []
+        for domain in folders:
+            unmatched += self._match(domain)
+        self.unmatched: tuple[str, ...] = tuple(unmatched)
+        if not self._pairs or (strict and unmatched):
+            raise UsageError(self._mismatch(folders))
+
+    def splits(self) -> dict[str, Sequence[str]]:
+        """Split → keys; one split "all" where the layout names none."""
+        return splits_of(list(self._pairs))
+
+    def read(self, key: str) -> Sample:
+        """The pair `key`. Raises `ItemError` for damaged bytes and for two sizes that differ."""
+        if key not in self._pairs:
+            raise UsageError(f"{self.path}: no pair '{key}' among its {len(self._pairs)}.")
+        first, second = self._pairs[key]
+        a = read_image(first.path, max_pixels=self._max_pixels).image
+        b = read_image(second.path, max_pixels=self._max_pixels).image
+        if a.shape[:2] != b.shape[:2]:
+            raise ItemError(
+                f"{key}: the two images differ in size: {self._shown(first)} is {a.shape[1]}×{a.shape[0]}, "
+                f"{self._shown(second)} is {b.shape[1]}×{b.shape[0]}. Bring both to one size."
+            )
+        meta = {"source": self._shown(first), "target_source": self._shown(second)}
+        return Sample(key, a, b, meta=meta)
+
+    def _match(self, domain: DomainFolders) -> list[str]:
+        """Add the pairs of one split; give the files without a partner."""
+        a, b = (
+            {entry.key: entry for entry in list_media(folder, kinds=("image",)).entries}
+            for folder in (domain.a, domain.b)
+        )
+        prefix = f"{domain.split}/" if domain.split else ""
+        self._pairs.update((prefix + key, (a[key], b[key])) for key in a if key in b)
+        lonely = [entry for key, entry in a.items() if key not in b]
+        lonely += [entry for key, entry in b.items() if key not in a]
+        return [self._shown(entry) for entry in lonely]
+
+    def _mismatch(self, folders: Sequence[DomainFolders]) -> str:
+        places = ", ".join(f"{f.a.relative_to(self.path)}/ + {f.b.relative_to(self.path)}/" for f in folders)
+        first = ", ".join(self.unmatched[:_SHOWN]) + (", …" if len(self.unmatched) > _SHOWN else "")
+        lonely = f"{len(self.unmatched)} files have no partner ({first})" if self.unmatched else "no images"
+        return (
+            f"{self.path}: {len(self._pairs)} pairs in {places}; {lonely}. "
+            "Partners share their name up to the suffix, as A/001.png and B/001.jpg do."
+        )
+
+    def _shown(self, entry: Entry) -> str:
+        return entry.path.relative_to(self.path).as_posix()
+
+
+def _candidates(path: Path) -> list[tuple[str, str, Path]]:
+    """(split or "", lower-case domain name, folder) of every folder that a layout could mean."""
+    result: list[tuple[str, str, Path]] = []
+    for name, folder in _subfolders(path):
+        below = _subfolders(folder)
+        if name in SPLITS:
+            result += [(SPLITS[name], inner, deep) for inner, deep in below]
+        elif below and all(inner in SPLITS for inner, _ in below):
+            result += [(SPLITS[inner], name, deep) for inner, deep in below]
+        else:
+            split, domain = _split_and_domain(name)
+            result.append((split, domain, folder))
+    return result
+
+
+def _split_and_domain(name: str) -> tuple[str, str]:
+    """("train", "a") for traina, train_a and train-a; ("", name) for a name without a split."""
+    for word in sorted(SPLITS, key=len, reverse=True):
+        found = re.fullmatch(rf"{word}[_-]?(.+)", name)
+        if found and any(found[1] in pair for pair in DOMAINS.values()):
+            return SPLITS[word], found[1]
+    return "", name
+
+
+def _subfolders(path: Path) -> list[tuple[str, Path]]:
+    """(lower-case name, path) of the visible folders in `path`, sorted."""
+    try:
+        folders = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    except OSError:
+        return []
+    return sorted((folder.name.lower(), folder) for folder in folders)

@@ -1,0 +1,227 @@
+"""Reads a Parquet dataset of pairs: ours, or any with Image columns `input` and `target`."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from p2pcli.errors import ItemError, P2PError, UsageError
+from p2pcli.image import Image, Sample
+from p2pcli.io.codec import read_image
+
+_PICTURES = ("input", "target")
+_CACHE_BYTES = 64 << 20
+
+# Split names as the datasets library finds them in file and folder names.
+_SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where one row lies."""
+
+    file: int
+    row_group: int
+    row: int
+
+
+def is_parquet_dataset(path: str | Path) -> bool:
+    """True where `path` is a Parquet file or a folder that make-pairs or others filled with Parquet files.
+
+    An unfinished make-pairs output counts too: `ParquetSource` then says how to finish it.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path.suffix.lower() == ".parquet"
+    if (path / ".p2p" / "plan.json").is_file() or (path / ".p2p" / "manifest.json").is_file():
+        return True
+    return path.is_dir() and next(_data_files(path), None) is not None
+
+
+class ParquetSource:
+    """Random access to the pairs of a Parquet dataset. Safe from many threads, and picklable.
+
+    Page checksums are verified, so a flipped bit is an `ItemError` and never a wrong picture.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._files = _files_of(self.path)
+        self._footers = [_footer(file) for file in self._files]
+        self._places: dict[str, _Place] = {}
+        self._splits: dict[str, list[str]] = {}
+        for number in range(len(self._files)):
+            self._index(number)
+        self._groups: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def is_paired(self) -> bool:
+        """Always: a dataset without both columns does not open."""
+        return True
+
+    def splits(self) -> dict[str, Sequence[str]]:
+        """Split name → keys in stored order; one split "all" where the file names name none."""
+        return dict(self._splits)
+
+    def read(self, key: str) -> Sample:
+        """Decode one pair. Raises `ItemError` where its bytes cannot be used."""
+        pictures, values = self.read_encoded(key)
+        decoded = {name: self._decode(key, name, pictures[name]) for name in _PICTURES}
+        return Sample(key, decoded["input"], decoded["target"], values)
+
+    def read_encoded(self, key: str) -> tuple[dict[str, bytes], dict[str, object]]:
+        """The stored bytes of "input" and "target", and the other columns of the row."""
+        place = self._places[key]
+        table = self._row_group(place)
+        row: dict[str, Any] = table.slice(place.row, 1).to_pylist()[0]
+        pictures = {}
+        for name in _PICTURES:
+            stored = row.pop(name)
+            content = stored.get("bytes") if isinstance(stored, dict) else stored
+            if not content:
+                raise ItemError(f"{self._files[place.file].name}: '{key}' has no bytes in column '{name}'")
+            pictures[name] = content
+        return pictures, row
+
+    def _decode(self, key: str, name: str, content: bytes) -> Image:
+        try:
+            return read_image(content).image
+        except ItemError as error:
+            raise ItemError(f"{self.path}: {name} of '{key}': {error}") from None
+
+    def _index(self, number: int) -> None:
+        """Learn the keys of one file."""
+        file, footer = self._files[number], self._footers[number]
+        named = "key" in footer.schema.to_arrow_schema().names
+        keys = self._open(number).read(columns=["key"]).column("key").to_pylist() if named else None
+        split = _split_of(file, self.path)
+        known = self._splits.setdefault(split, [])
+        position = 0
+        for group in range(footer.num_row_groups):
+            for row in range(footer.row_group(group).num_rows):
+                key = str(keys[position]) if keys is not None else f"{file.stem}/{row + position:06d}"
+                if key in self._places:
+                    key = f"{split}/{file.stem}/{position:06d}"
+                self._places[key] = _Place(number, group, row)
+                known.append(key)
+                position += 1
+
+    def _open(self, number: int) -> pq.ParquetFile:
+        # A reader is not safe to share between threads; opening one anew with the footer at hand is cheap.
+        return pq.ParquetFile(
+            self._files[number], metadata=self._footers[number], page_checksum_verification=True
+        )
+
+    def _row_group(self, place: _Place) -> pa.Table:
+        name = place.file, place.row_group
+        with self._lock:
+            if name in self._groups:
+                self._groups.move_to_end(name)
+                return self._groups[name]
+        try:
+            with self._open(place.file) as reader:
+                table = reader.read_row_group(place.row_group, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise ItemError(f"{self._files[place.file]}: row group {place.row_group}: {error}") from None
+        with self._lock:
+            self._groups[name] = table
+            while len(self._groups) > 1 and sum(t.nbytes for t in self._groups.values()) > _CACHE_BYTES:
+                self._groups.popitem(last=False)
+        return table
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        del state["_lock"], state["_groups"], state["_footers"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._footers = [_footer(file) for file in self._files]
+        self._groups = OrderedDict()
+        self._lock = threading.Lock()
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The data files, in order. Raises `P2PError` where the dataset is unfinished, damaged or no dataset."""
+    if path.is_file():
+        return [path]
+    manifest = path / ".p2p" / "manifest.json"
+    if manifest.is_file():
+        return _listed(path, manifest)
+    if (path / ".p2p" / "plan.json").is_file():
+        raise P2PError(
+            f"{path} has no manifest.json: make-pairs did not finish. Run the same command again to resume."
+        )
+    files = sorted(_data_files(path))
+    if not files:
+        raise UsageError(f"{path} holds no Parquet file. Expected a dataset that make-pairs wrote.")
+    return files
+
+
+def _listed(path: Path, manifest: Path) -> list[Path]:
+    """The shards that a manifest names, each checked to be there in its full length."""
+    files = []
+    for shard in json.loads(manifest.read_text(encoding="utf-8"))["shards"]:
+        file = path / shard["name"]
+        found = file.stat().st_size if file.is_file() else None
+        if found != shard["bytes"]:
+            state = "is missing" if found is None else f"has {found} bytes instead of {shard['bytes']}"
+            raise P2PError(
+                f"{file} {state}: the dataset is damaged. Run the make-pairs command that made it again; "
+                "it remakes only what is damaged."
+            )
+        if shard["rows"]:
+            files.append(file)
+    return files
+
+
+def _data_files(path: Path) -> Iterator[Path]:
+    """Parquet files below `path`, but none in hidden or side folders (".p2p", "_logs", "__pycache__")."""
+    for file in path.glob("**/*.parquet"):
+        if not any(part.startswith((".", "_")) for part in file.relative_to(path).parts):
+            yield file
+
+
+def _footer(file: Path) -> pq.FileMetaData:
+    try:
+        footer = pq.read_metadata(file)
+    except (OSError, pa.ArrowException) as error:
+        raise P2PError(f"{file} is no readable Parquet file ({error}). Make or copy it again.") from None
+    names = footer.schema.to_arrow_schema().names
+    missing = [name for name in _PICTURES if name not in names]
+    if missing:
+        raise UsageError(
+            f"{file} has no column '{missing[0]}'. Expected Image columns 'input' and 'target'; "
+            f"found: {', '.join(names)}. Rename the columns."
+        )
+    return footer
+
+
+def _split_of(file: Path, root: Path) -> str:
+    """The split that the file's name, or else a folder's, names; "all" where none does."""
+    parts = file.relative_to(root).parts if root.is_dir() else (file.name,)
+    for part in reversed(parts):
+        for word in re.split(r"[^a-z]+", part.lower()):
+            if word in _SPLIT_WORDS:
+                return _SPLIT_WORDS[word]
+    return "all"

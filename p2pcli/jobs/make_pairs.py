@@ -1,0 +1,280 @@
+"""make-pairs: photos and films → a Parquet dataset of input/target pairs, resumable shard by shard."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from p2pcli.errors import ExitCode, NothingMatchedError, UsageError
+from p2pcli.events import Advanced, Ended, Note, Observer, Started, Stop, ignore
+from p2pcli.image import Fit, Kernel
+from p2pcli.io.atomic import require_outside
+from p2pcli.io.base import Listing
+from p2pcli.io.listing import list_media
+from p2pcli.jobs import pairs_output
+from p2pcli.jobs.pairs_estimate import estimate_bytes
+from p2pcli.jobs.pairs_plan import Encoding, PairSettings, PairsPlan, build_plan, parse_sampling
+from p2pcli.jobs.pairs_pool import run_shards
+from p2pcli.jobs.pairs_split import check_split
+from p2pcli.jobs.pairs_worker import ShardRecord
+from p2pcli.pairs import draw_options, maker_named
+from p2pcli.plan import Tally
+
+_STAGE = "make-pairs"
+_OUTPUT_REASON = "the output"
+
+
+@dataclass
+class MakePairsReport:
+    """What a make-pairs run planned and did."""
+
+    maker: str
+    output: Path
+    tally: Tally
+    """Counted in pairs; files that are no media count as skipped."""
+    splits: dict[str, int]
+    """Pairs of each split: written, or planned in a dry run."""
+    shards: int
+    bytes: int
+    """Size of the shards; estimated in a dry run."""
+    preview: Path | None = None
+    """The contact sheet; None where none was written."""
+    already_done: int = 0
+    """Shards found finished from an earlier run."""
+    dry_run: bool = False
+    interrupted: bool = False
+    seconds: float = 0.0
+    plan_sha256: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """True where the dataset was complete before."""
+        return not self.dry_run and not self.interrupted and self.already_done == self.shards > 0
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0, or 3 with failed items. Interruption is the caller's signal to translate."""
+        return ExitCode.ITEMS_FAILED if self.tally.failed else ExitCode.OK
+
+    def as_json(self) -> dict[str, object]:
+        """Everything, for `--json`."""
+        return {
+            "job": "make-pairs",
+            "maker": self.maker,
+            "output": str(self.output),
+            "dry_run": self.dry_run,
+            "interrupted": self.interrupted,
+            "nothing_to_do": self.nothing_to_do,
+            "seconds": round(self.seconds, 3),
+            "splits": self.splits,
+            "shards": self.shards,
+            "shards_already_done": self.already_done,
+            "bytes": self.bytes,
+            "preview": None if self.preview is None else str(self.preview),
+            "plan_sha256": self.plan_sha256,
+            "settings": self.settings,
+            "tally": self.tally.as_json(),
+        }
+
+
+def make_pairs(
+    maker: str,
+    sources: Sequence[str | Path] | str | Path,
+    output: str | Path | None = None,
+    *,
+    options: Mapping[str, object] | None = None,
+    size: int | None = 256,
+    fit: Fit = "crop",
+    kernel: Kernel = "auto",
+    every: str | float | None = None,
+    fps: float | None = None,
+    split: Sequence[float] = (0.9, 0.05, 0.05),
+    seed: int = 0,
+    workers: int | None = None,
+    encoding: Encoding = "png",
+    quality: int = 95,
+    limit: int | None = None,
+    max_pixels: int = 200_000_000,
+    background: int = 255,
+    jitter: bool = False,
+    preview: str | Path | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    observe: Observer = ignore,
+    stop: Stop | None = None,
+) -> MakePairsReport:
+    """Make a dataset of pairs from images and films; a repeated call resumes or finds nothing to do.
+
+    `sources` are folders, files, globs or lists. `output` None: pairs/<maker>. `options` are the maker's;
+    with `jitter` those not given are drawn anew for each pair. `size` None (or fit "source") keeps sizes.
+    Films give one frame a second unless `every` ("2s", "12" frames, or seconds) or `fps` says otherwise.
+    `workers` None: one a processor core. The same call gives the same bytes for any number of workers.
+    A bad image is a row of the failures, never an exception. Raises `UsageError`, `NothingMatchedError`,
+    `ResumeMismatchError`, `EnvironmentFaultError`.
+    """
+    begun = time.monotonic()
+    given = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    place = Path("pairs") / maker if output is None else Path(output)
+    settings = PairSettings(
+        maker=maker_named(maker).name,
+        options=dict(options or {}),
+        size=size,
+        fit=fit,
+        kernel=kernel,
+        seed=seed,
+        encoding=encoding,
+        quality=quality,
+        max_pixels=max_pixels,
+        background=background,
+        jitter=jitter,
+    )
+    _check(settings, workers, limit)
+    sampling, shares = parse_sampling(every, fps), check_split(split)
+    require_outside(place, given, may_be_below=True)
+    observe(Started("plan", None, "files"))
+    listing = _listing(given, place)
+    plan = build_plan(listing, settings, sampling=sampling, split=shares, limit=limit)
+    observe(Ended("plan"))
+    report = _report_of(plan, place)
+    if dry_run:
+        report.dry_run = True
+        report.bytes = estimate_bytes(plan)
+    else:
+        contact = None if preview is None else Path(preview)
+        _run(plan, report, workers or _cores(), contact, overwrite, observe, stop or Stop())
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+def _run(
+    plan: PairsPlan,
+    report: MakePairsReport,
+    workers: int,
+    preview: Path | None,
+    overwrite: bool,
+    observe: Observer,
+    stop: Stop,
+) -> None:
+    output = report.output
+    records = pairs_output.begin(output, plan, overwrite=overwrite)
+    report.already_done = len(records)
+    finished_before = pairs_output.is_finished(output, plan, records)
+    progress = _Progress(plan.items, observe)
+    progress.add(sum(record.planned for record in records.values()))
+    missing = [shard for shard in plan.shards if shard.name not in records]
+    if missing:
+        observe(Started(_STAGE, plan.items, "pairs"))
+        for record in run_shards(
+            missing, plan.settings, output, workers=workers, stop=stop, advance=progress.add
+        ):
+            records[Path(record.name).stem] = record
+            progress.failed += len(record.failures)
+        observe(Ended(_STAGE))
+    done = [records[shard.name] for shard in plan.shards if shard.name in records]
+    _account(report, done)
+    report.interrupted = len(done) < len(plan.shards)
+    report.tally.close(interrupted=report.interrupted)
+    if report.interrupted:
+        return
+    if not report.tally.written:
+        pairs_output.discard(output)
+        observe(Note(_nothing_written(report.tally), "warning"))
+        return
+    report.preview = output / pairs_output.PREVIEW_FILE if preview is None else preview
+    if not finished_before or (preview is not None and not preview.is_file()):
+        pairs_output.finish(output, plan, done, report.tally, preview=preview)
+
+
+class _Progress:
+    """Adds up what the workers did; a retried shard never shows more than the total."""
+
+    def __init__(self, total: int, observe: Observer) -> None:
+        self._total = total
+        self._observe = observe
+        self._done = 0
+        self.failed = 0
+
+    def add(self, items: int) -> None:
+        if items:
+            self._done = min(self._total, self._done + items)
+            self._observe(Advanced(_STAGE, self._done, self.failed))
+
+
+def _check(settings: PairSettings, workers: int | None, limit: int | None) -> None:
+    """Every option that can be wrong, before the first file is opened."""
+    draw_options(
+        maker_named(settings.maker), settings.options, np.random.default_rng(0), jitter=settings.jitter
+    )
+    wrong = [
+        ("size", settings.size is None or 1 <= settings.size <= 65_500, "1 to 65500 px"),
+        ("quality", 1 <= settings.quality <= 100, "1 to 100"),
+        ("seed", settings.seed >= 0, "0 or more"),
+        ("background", 0 <= settings.background <= 255, "0 (black) to 255 (white)"),
+        ("max_pixels", settings.max_pixels >= 1, "1 or more"),
+        ("encoding", settings.encoding in ("png", "jpg", "webp"), "png, jpg or webp"),
+        ("fit", settings.fit in ("crop", "pad", "stretch", "inside", "source"), "a known fit"),
+        ("workers", workers is None or workers >= 1, "1 or more"),
+        ("limit", limit is None or limit >= 1, "1 or more"),
+    ]
+    for name, is_right, expected in wrong:
+        if not is_right:
+            found = {"workers": workers, "limit": limit}.get(name, getattr(settings, name, None))
+            raise UsageError(f"{name} {found}: expected {expected}.")
+
+
+def _listing(sources: Sequence[str | Path], output: Path) -> Listing:
+    listing = list_media(sources, exclude=[output])
+    if not listing.entries:
+        shown = ", ".join(str(source) for source in sources) or "the sources"
+        others = f"; {len(listing.skipped)} other files were found" if listing.skipped else ""
+        raise NothingMatchedError(
+            f"{shown}: no image and no video{others}. Expected photos or films: check the path."
+        )
+    # The output is no file of the sources; it would make a second run's tally differ from the first's.
+    return Listing(listing.entries, tuple(one for one in listing.skipped if one.reason != _OUTPUT_REASON))
+
+
+def _report_of(plan: PairsPlan, output: Path) -> MakePairsReport:
+    tally = Tally(planned=plan.items + len(plan.failures) + len(plan.skipped))
+    tally.failed += plan.failures
+    tally.skipped.update(
+        "not an image or video" if "neither" in reason else reason for _, reason in plan.skipped
+    )
+    return MakePairsReport(
+        maker=plan.settings.maker,
+        output=output,
+        tally=tally,
+        splits=plan.split_counts(),
+        shards=len(plan.shards),
+        bytes=0,
+        plan_sha256=plan.fingerprint,
+        settings=plan.described,
+    )
+
+
+def _account(report: MakePairsReport, records: Sequence[ShardRecord]) -> None:
+    report.splits = dict.fromkeys(report.splits, 0)
+    for record in records:
+        report.tally.written += record.rows
+        report.tally.failed += record.failures
+        report.splits[record.split] += record.rows
+        report.bytes += record.bytes
+
+
+def _nothing_written(tally: Tally) -> str:
+    reasons = "; ".join(f"{one.source}: {one.message}" for one in tally.failed[:3])
+    more = f"; and {len(tally.failed) - 3} more" if len(tally.failed) > 3 else ""
+    return f"not one pair could be made, so no dataset was written ({reasons}{more})."
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,205 @@
+"""The folder that make-pairs fills: begun with a plan, resumed against it, ended with a manifest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from p2pcli.errors import UsageError
+from p2pcli.io.atomic import atomic_path, environment_fault, sweep_stale, write_bytes
+from p2pcli.io.card import dataset_card
+from p2pcli.io.codec import encode
+from p2pcli.io.contact_sheet import contact_sheet
+from p2pcli.io.parquet import ParquetSource
+from p2pcli.jobs.pairs_plan import PairsPlan
+from p2pcli.jobs.pairs_split import SPLITS
+from p2pcli.jobs.pairs_worker import DATA_FOLDER, ShardRecord, read_record
+from p2pcli.plan import Tally, require_same
+
+SIDE_FOLDER = ".p2p"
+PLAN_FILE = f"{SIDE_FOLDER}/plan.json"
+MANIFEST_FILE = f"{SIDE_FOLDER}/manifest.json"
+ERRORS_FILE = f"{SIDE_FOLDER}/errors.parquet"
+PREVIEW_FILE = "preview.png"
+_PREVIEW_PAIRS = 12
+
+
+def begin(output: Path, plan: PairsPlan, *, overwrite: bool) -> dict[str, ShardRecord]:
+    """Make or reopen the folder; gives the records of the shards that are finished already, by shard name.
+
+    With `overwrite`, a finished or different dataset is moved aside until the new one is whole. Raises
+    `UsageError` for a folder that is none of ours, `ResumeMismatchError` for another plan.
+    """
+    before = read_plan(output)
+    if before is None and output.exists():
+        if not output.is_dir():
+            raise UsageError(f"{output} is a file. Choose a folder with -o.")
+        if any(output.iterdir()):
+            raise UsageError(
+                f"{output} holds files that make-pairs did not write. Choose an empty or new folder with -o."
+            )
+    if before is not None:
+        finished = (output / MANIFEST_FILE).is_file()
+        if overwrite and (finished or before != plan.described):
+            _move_aside(output)
+        else:
+            remedy = "Choose another folder with -o, or replace it with --overwrite."
+            require_same(before, plan.described, what=str(output), remedy=remedy)
+            sweep_stale(output)
+            found = {shard.name: read_record(output, shard) for shard in plan.shards}
+            return {name: record for name, record in found.items() if record is not None}
+    _write_json(output / PLAN_FILE, plan.described)
+    return {}
+
+
+def is_finished(output: Path, plan: PairsPlan, records: dict[str, ShardRecord]) -> bool:
+    """True where the manifest is there and every shard is whole."""
+    return (output / MANIFEST_FILE).is_file() and len(records) == len(plan.shards)
+
+
+def read_plan(output: Path) -> dict[str, Any] | None:
+    """The plan that the folder was begun with, or None where it holds none."""
+    try:
+        values = json.loads((output / PLAN_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{output / PLAN_FILE} cannot be read ({error}). "
+            f"Delete {output}, or choose another folder with -o."
+        ) from None
+    return values if isinstance(values, dict) else {}
+
+
+def finish(
+    output: Path, plan: PairsPlan, records: Sequence[ShardRecord], tally: Tally, *, preview: Path | None
+) -> None:
+    """Write the table of errors, the preview, the card and, last, the manifest; drop what was moved aside."""
+    (output / MANIFEST_FILE).unlink(missing_ok=True)
+    write_errors(output, plan, tally)
+    rows = {split: sum(one.rows for one in records if one.split == split) for split in SPLITS}
+    write_preview(output, records, preview)
+    described = {
+        name: value for name, value in plan.described.items() if name not in ("maker", "inputs", "limit")
+    }
+    card = dataset_card(
+        title=output.resolve().name,
+        op=plan.settings.maker,
+        settings=described,
+        rows=rows,
+        preview=PREVIEW_FILE if preview is None else None,
+    )
+    write_bytes(output / "README.md", card.encode())
+    manifest = {
+        "schema_version": 1,
+        "plan": plan.described,
+        "plan_sha256": plan.fingerprint,
+        "libraries": _libraries(),
+        "splits": rows,
+        "shards": [_listed(record) for record in records],
+        "tally": {name: value for name, value in tally.as_json().items() if name != "failures"},
+    }
+    _write_json(output / MANIFEST_FILE, manifest)
+    shutil.rmtree(_aside(output), ignore_errors=True)
+
+
+def discard(output: Path) -> None:
+    """Take away a dataset that came out empty; what `overwrite` had moved aside comes back."""
+    for name in (DATA_FOLDER, SIDE_FOLDER):
+        shutil.rmtree(output / name, ignore_errors=True)
+    if not any(output.iterdir()):
+        output.rmdir()
+        if _aside(output).exists():
+            _aside(output).rename(output)
+
+
+def write_errors(output: Path, plan: PairsPlan, tally: Tally) -> None:
+    """The table of everything that did not become a pair: status "failed" or "skipped", and why."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    failed = [
+        {
+            "status": "failed",
+            "key": one.key,
+            "source": one.source,
+            "stage": one.stage,
+            "error": one.error,
+            "message": one.message,
+        }
+        for one in tally.failed
+    ]
+    skipped = [
+        {
+            "status": "skipped",
+            "key": None,
+            "source": path,
+            "stage": "listing",
+            "error": None,
+            "message": reason,
+        }
+        for path, reason in plan.skipped
+    ]
+    names = ("status", "key", "source", "stage", "error", "message")
+    table = pa.Table.from_pylist([*failed, *skipped], pa.schema([(name, pa.string()) for name in names]))
+    with atomic_path(output / ERRORS_FILE) as temporary:
+        pq.write_table(table, temporary, write_page_checksum=True)
+
+
+def write_preview(output: Path, records: Sequence[ShardRecord], preview: Path | None) -> None:
+    """A contact sheet of pairs spread evenly over the dataset."""
+    files = [output / record.name for record in records if record.rows]
+    chosen = files[:: max(1, len(files) // _PREVIEW_PAIRS)][:_PREVIEW_PAIRS]
+    each = -(-_PREVIEW_PAIRS // len(chosen))
+    samples = []
+    for file in chosen:
+        source = ParquetSource(file)
+        keys = [key for split in source.splits().values() for key in split]
+        samples += [source.read(key) for key in keys[:: max(1, len(keys) // each)][:each]]
+    sheet = contact_sheet(samples[:_PREVIEW_PAIRS])
+    place = output / PREVIEW_FILE if preview is None else preview
+    write_bytes(place, encode(sheet, ".png"))
+
+
+def _listed(record: ShardRecord) -> dict[str, Any]:
+    values = record.as_json()
+    values["failed"] = len(values.pop("failures"))
+    return values
+
+
+def _aside(output: Path) -> Path:
+    resolved = output.resolve()
+    return resolved.with_name(f".{resolved.name}.replaced")
+
+
+def _move_aside(output: Path) -> None:
+    """Out of the way, but not deleted before the new dataset is whole. A finished one aside is kept."""
+    try:
+        if (_aside(output) / MANIFEST_FILE).is_file():
+            shutil.rmtree(output)
+        else:
+            shutil.rmtree(_aside(output), ignore_errors=True)
+            output.resolve().rename(_aside(output))
+    except OSError as error:
+        fault = environment_fault(error, output)
+        if fault is None:
+            raise
+        raise fault from error
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    text = json.dumps(values, indent=1, ensure_ascii=False, sort_keys=True)
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def _libraries() -> dict[str, str]:
+    """Versions that can change the bytes of a dataset."""
+    from importlib.metadata import version
+
+    from p2pcli import __version__
+
+    names = ("opencv-python-headless", "Pillow", "pyarrow", "av", "numpy")
+    return {"p2pcli": __version__, **{name: version(name) for name in names}}

@@ -1,0 +1,233 @@
+"""What make-pairs will do, fixed beforehand: settings, items, splits, shards. Nothing is decoded here."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+from p2pcli.errors import ItemError, UsageError
+from p2pcli.image import Fit, Kernel
+from p2pcli.io.base import Entry, Listing
+from p2pcli.jobs.pairs_split import SPLITS, Group, assign_splits
+from p2pcli.plan import Failure, fingerprint
+
+Encoding = Literal["png", "jpg", "webp"]
+
+_ROWS_AT_LEAST, _ROWS_AT_MOST, _SHARDS_AIMED_AT = 32, 1000, 64
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """Everything that decides what a pair looks like; a worker needs nothing else but its shard."""
+
+    maker: str
+    options: dict[str, Any]
+    """As given by the user; defaults or jitter fill in the rest."""
+    size: int | None
+    fit: Fit
+    kernel: Kernel
+    seed: int
+    encoding: Encoding
+    quality: int
+    max_pixels: int
+    background: int
+    jitter: bool
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames of a film become pairs."""
+
+    every_frames: int | None = None
+    """Every so many frames; None: by time."""
+    every_seconds: Fraction = Fraction(1)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One pair to make: an image file, or one frame of a film."""
+
+    key: str
+    path: str
+    relative: str
+    frame_index: int | None = None
+    """Counted in order of presentation, from 0."""
+    frame_pts: int | None = None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The unit of work, retry and resume: consecutive items of one split."""
+
+    name: str
+    """Such as "train-00000-of-00003"."""
+    split: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class PairsPlan:
+    """Settings, shards, and what is already known not to become a pair."""
+
+    settings: PairSettings
+    shards: tuple[Shard, ...]
+    failures: tuple[Failure, ...]
+    """Films without a frame that can be read."""
+    skipped: tuple[tuple[str, str], ...]
+    """(path, reason) of files that are no media."""
+    described: dict[str, Any]
+    """JSON form that resume compares."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the described plan."""
+        return fingerprint(self.described)
+
+    @property
+    def items(self) -> int:
+        """How many pairs are planned."""
+        return sum(len(shard.items) for shard in self.shards)
+
+    def split_counts(self) -> dict[str, int]:
+        """Planned pairs of each split, in the order train, validation, test."""
+        return {
+            split: sum(len(shard.items) for shard in self.shards if shard.split == split) for split in SPLITS
+        }
+
+
+def parse_sampling(every: str | float | None, fps: float | None) -> Sampling:
+    """`every` = "2s", "0.5s", "12" (every 12th frame) or seconds as a float; or `fps`; default one a second.
+
+    Raises `UsageError`.
+    """
+    if every is not None and fps is not None:
+        raise UsageError("every and fps exclude each other: give the distance or the rate, not both.")
+    if fps is not None:
+        if not (math.isfinite(fps) and fps > 0):
+            raise UsageError(f"fps {fps:g}: expected frames per second above 0, such as 2.")
+        return Sampling(every_seconds=1 / Fraction(fps).limit_denominator(1_000_000))
+    if every is None:
+        return Sampling()
+    text = str(every).strip()
+    wrong = UsageError(
+        f"every '{text}': expected a time such as 2s or 0.5s, or a count of frames such as 12."
+    )
+    try:
+        if isinstance(every, str) and not text.endswith("s"):
+            frames, seconds = int(text), Fraction(1)
+        else:
+            frames, seconds = None, Fraction(text.removesuffix("s").strip()).limit_denominator(1_000_000)
+    except (ValueError, ZeroDivisionError):
+        raise wrong from None
+    if (frames is not None and frames < 1) or seconds <= 0:
+        raise wrong
+    return Sampling(every_frames=frames, every_seconds=seconds)
+
+
+def pick_frames(times: Sequence[int], sampling: Sampling, time_base: Fraction) -> list[int]:
+    """Positions in `times` (ascending pts) of the frames to use: the first at or after each multiple.
+
+    >>> pick_frames([0, 400, 800, 1200, 2600], Sampling(), Fraction(1, 1000))
+    [0, 3, 4]
+    """
+    if sampling.every_frames is not None:
+        return list(range(0, len(times), sampling.every_frames))
+    picked: list[int] = []
+    due = Fraction(0)
+    for position, pts in enumerate(times):
+        seconds = (pts - times[0]) * time_base
+        if seconds >= due:
+            picked.append(position)
+            due = (seconds // sampling.every_seconds + 1) * sampling.every_seconds
+    return picked
+
+
+def build_plan(
+    listing: Listing,
+    settings: PairSettings,
+    *,
+    sampling: Sampling,
+    split: tuple[float, float, float],
+    limit: int | None,
+) -> PairsPlan:
+    """The plan for a listing. Films are opened to learn their frames' times; images are only named.
+
+    `limit` keeps the first so many items in order of their keys.
+    """
+    groups: list[Group[Item]] = []
+    failures: list[Failure] = []
+    count = 0
+    for entry in listing.entries:
+        if limit is not None and count >= limit:
+            break
+        try:
+            items = items_of(entry, sampling)
+        except ItemError as error:
+            failures.append(Failure(entry.key, entry.relative, "read", "ItemError", str(error)))
+            count += 1
+            continue
+        if limit is not None:
+            items = items[: limit - count]
+        count += len(items)
+        groups.append(Group(entry.key, tuple(items), is_film=entry.kind == "video"))
+    assigned = assign_splits(groups, split, seed=settings.seed)
+    described = {
+        **asdict(settings),
+        "every_frames": sampling.every_frames,
+        "every_seconds": str(sampling.every_seconds),
+        "split": list(split),
+        "limit": limit,
+        "inputs": _inputs(listing),
+    }
+    skipped = tuple((str(one.path), one.reason) for one in listing.skipped)
+    shards = cut_shards({name: assigned[name] for name in SPLITS})
+    return PairsPlan(settings, shards, tuple(failures), skipped, described)
+
+
+def items_of(entry: Entry, sampling: Sampling) -> list[Item]:
+    """The item of an image, or those of a film's chosen frames. Raises `ItemError` for a film without any."""
+    if entry.kind == "image":
+        return [Item(entry.key, str(entry.path), entry.relative)]
+    from p2pcli.io.video import frame_times, probe
+
+    info = probe(entry.path)
+    times = frame_times(entry.path)
+    return [
+        Item(f"{entry.key}/{position:06d}", str(entry.path), entry.relative, position, times[position])
+        for position in pick_frames(times, sampling, info.time_base)
+    ]
+
+
+def cut_shards(assigned: dict[str, list[Item]]) -> tuple[Shard, ...]:
+    """Consecutive runs of each split's items. Rows per shard depend on the total count alone."""
+    total = sum(len(items) for items in assigned.values())
+    rows = min(max(math.ceil(total / _SHARDS_AIMED_AT), _ROWS_AT_LEAST), _ROWS_AT_MOST)
+    shards: list[Shard] = []
+    for split, items in assigned.items():
+        # Equal shards rather than full ones and a crumb.
+        number = math.ceil(len(items) / rows)
+        bounds = [len(items) * index // number for index in range(number + 1)] if number else [0]
+        shards += [
+            Shard(
+                f"{split}-{index:05d}-of-{number:05d}", split, tuple(items[bounds[index] : bounds[index + 1]])
+            )
+            for index in range(number)
+        ]
+    return tuple(shards)
+
+
+def _inputs(listing: Listing) -> dict[str, Any]:
+    """Count and digest of the listed files: key, size and time of change. Their folder may have moved."""
+    digest = hashlib.sha256()
+    for entry in listing.entries:
+        try:
+            state = entry.path.stat()
+            line = f"{entry.key}\x1f{entry.relative}\x1f{state.st_size}\x1f{state.st_mtime_ns}\n"
+        except OSError:
+            line = f"{entry.key}\x1f{entry.relative}\x1funreadable\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return {"files": len(listing.entries), "sha256": digest.hexdigest()}

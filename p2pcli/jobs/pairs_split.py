@@ -1,0 +1,97 @@
+"""Which pairs go to train, validation and test: by a hash of their group, so that frames of one film stay
+together and adding inputs moves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from p2pcli.errors import UsageError
+from p2pcli.randomness import fraction_for
+
+SPLITS = ("train", "validation", "test")
+
+_ITEMS_FOR_VALIDATION, _ITEMS_FOR_TEST = 3, 10
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Group(Generic[T]):
+    """Items that belong together: one image, or the frames of one film in order of time."""
+
+    key: str
+    items: tuple[T, ...]
+    is_film: bool = False
+
+
+def check_split(split: Sequence[float]) -> tuple[float, float, float]:
+    """The three shares, scaled to a sum of 1. Raises `UsageError`."""
+    if len(split) != 3 or any(share < 0 for share in split) or abs(sum(split) - 1) > 0.01 or split[0] <= 0:
+        shown = "/".join(f"{share:g}" for share in split)
+        raise UsageError(
+            f"split {shown}: expected three shares for train, validation and test that sum to 1, "
+            "such as 0.9/0.05/0.05."
+        )
+    total = sum(split)
+    return split[0] / total, split[1] / total, split[2] / total
+
+
+def assign_splits(
+    groups: Sequence[Group[T]], shares: tuple[float, float, float], *, seed: int
+) -> dict[str, list[T]]:
+    """Items of each split, in the order of the groups.
+
+    From 3 items on validation gets at least one, from 10 on test too. Where whole groups are too coarse for
+    that (one film, a few films), each film is cut into contiguous blocks of time instead.
+    """
+    total = sum(len(group.items) for group in groups)
+    places = {group.key: _place(group.key, shares, seed) for group in groups}
+    for split, at_least, share in (
+        ("validation", _ITEMS_FOR_VALIDATION, shares[1]),
+        ("test", _ITEMS_FOR_TEST, shares[2]),
+    ):
+        if total < at_least or share == 0 or split in places.values():
+            continue
+        moved = _movable(groups, places, share * total, seed)
+        if moved is None:
+            return _by_time(groups, places, shares)
+        places[moved.key] = split
+    return {
+        name: [i for group in groups if places[group.key] == name for i in group.items] for name in SPLITS
+    }
+
+
+def _place(key: str, shares: tuple[float, float, float], seed: int) -> str:
+    fraction = fraction_for(seed, "split", key)
+    if fraction < shares[0]:
+        return "train"
+    return "validation" if fraction < shares[0] + shares[1] or shares[2] == 0 else "test"
+
+
+def _movable(groups: Sequence[Group[T]], places: dict[str, str], wanted: float, seed: int) -> Group[T] | None:
+    """The train group that a still empty split gets: a small one, the nearest to it by hash."""
+    candidates = [group for group in groups if places[group.key] == "train" and group.items]
+    fitting = [group for group in candidates if len(group.items) <= max(1.0, 3 * wanted)]
+    if len(candidates) < 2 or not fitting:
+        return None
+    return max(fitting, key=lambda group: fraction_for(seed, "split", group.key))
+
+
+def _by_time(
+    groups: Sequence[Group[T]], places: dict[str, str], shares: tuple[float, float, float]
+) -> dict[str, list[T]]:
+    assigned: dict[str, list[T]] = {name: [] for name in SPLITS}
+    for group in groups:
+        count = len(group.items)
+        if not group.is_film or count < _ITEMS_FOR_VALIDATION:
+            assigned[places[group.key]] += group.items
+            continue
+        validation = max(1, round(count * shares[1])) if shares[1] else 0
+        test = max(1, round(count * shares[2])) if shares[2] and count >= _ITEMS_FOR_TEST else 0
+        first, second = count - validation - test, count - test
+        assigned["train"] += group.items[:first]
+        assigned["validation"] += group.items[first:second]
+        assigned["test"] += group.items[second:]
+    return assigned

@@ -1,0 +1,287 @@
+"""Makes one shard: read, geometry once, maker, encode, write. Runs in a pool worker or in the job itself."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import connection, parent_process
+from multiprocessing.sharedctypes import SynchronizedArray
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from p2pcli.errors import ItemError
+from p2pcli.image import Image, apply_geometry, as_rgb8, fit_geometry
+from p2pcli.io.atomic import atomic_path, write_bytes
+from p2pcli.io.codec import encode, read_image
+from p2pcli.io.parquet_shard import Row, write_shard
+from p2pcli.jobs.pairs_plan import Item, PairSettings, Shard
+from p2pcli.pairs import draw_options, maker_named
+from p2pcli.plan import Failure
+from p2pcli.randomness import rng_for
+
+DATA_FOLDER = "data"
+RECORD_FOLDER = ".p2p/shards"
+
+_DEADLY = ItemError("its worker process died twice, from lack of memory or a crash in a decoder")
+_PLAIN_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+
+_counters: SynchronizedArray[int] | None = None
+"""Items done, and workers started; shared with the job, which shows the first."""
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """What became of one shard, stored beside it: the proof that it is finished."""
+
+    name: str
+    """Path of the Parquet file below the dataset."""
+    split: str
+    planned: int
+    rows: int
+    bytes: int
+    sha256: str
+    failures: tuple[Failure, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for the record file and the manifest."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A source picture as read, upright RGB 8 bit, and where it came from."""
+
+    item: Item
+    image: Image
+    sha256: str
+    untouched: tuple[bytes, str] | None = None
+    """The file's own bytes and suffix, where they decode to exactly `image` in any reader."""
+
+
+def start_worker(counters: SynchronizedArray[int]) -> None:
+    """Prepare a fresh pool process."""
+    global _counters
+    import cv2
+
+    _counters = counters
+    _add(1, items=0)
+    # One thread a worker: the pool is the parallelism, and float sums stay in one order.
+    cv2.setNumThreads(1)
+    # Ctrl-C goes to the whole foreground group; the job decides, workers finish their shard.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A killed job must not leave workers that wait for ever."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def make_shard(
+    shard: Shard,
+    settings: PairSettings,
+    output: str,
+    *,
+    advance: Callable[[int], None] | None = None,
+    deadly: frozenset[str] = frozenset(),
+) -> ShardRecord:
+    """Write one shard and then its record; failures are rows of the record.
+
+    `advance` is told of each finished item; `deadly` are keys that killed a worker before and are not
+    touched again. Raises `EnvironmentFaultError` where the disk is full.
+    """
+    root = Path(output)
+    path = root / DATA_FOLDER / f"{shard.name}.parquet"
+    failures = [_failure(item, "read", _DEADLY) for item in shard.items if item.key in deadly]
+    alive = replace(shard, items=tuple(item for item in shard.items if item.key not in deadly))
+    footer = {"tool": _tool(), "settings": {**asdict(settings), "options": settings.options}}
+    with atomic_path(path) as temporary:
+        rows = _rows(alive, settings, failures, advance or _count)
+        count = write_shard(temporary, rows, footer=footer)
+        content_hash = _file_sha256(temporary)
+        size = temporary.stat().st_size
+    name = path.relative_to(root).as_posix()
+    record = ShardRecord(name, shard.split, len(shard.items), count, size, content_hash, tuple(failures))
+    write_record(root, shard.name, record)
+    return record
+
+
+def encoded_sizes(shard: Shard, settings: PairSettings) -> list[int]:
+    """Bytes of each pair of the shard that can be made; nothing is written."""
+    rows = _rows(shard, settings, [], lambda _: None)
+    return [len(row.input_bytes) + len(row.target_bytes) for row in rows]
+
+
+def write_record(root: Path, shard_name: str, record: ShardRecord) -> None:
+    """Store the record of a shard."""
+    text = json.dumps(record.as_json(), indent=1, ensure_ascii=False)
+    write_bytes(root / RECORD_FOLDER / f"{shard_name}.json", text.encode("utf-8", "surrogateescape"))
+
+
+def read_record(root: Path, shard: Shard) -> ShardRecord | None:
+    """The record of a shard whose file is there in full and unchanged, else None."""
+    path = root / RECORD_FOLDER / f"{shard.name}.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        failures = tuple(Failure(**row) for row in values.pop("failures"))
+        record = ShardRecord(**values, failures=failures)
+        file = root / record.name
+        if file.stat().st_size != record.bytes or _file_sha256(file) != record.sha256:
+            return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return record if record.planned == len(shard.items) else None
+
+
+def _count(items: int) -> None:
+    _add(0, items=items)
+
+
+def _add(workers: int, *, items: int) -> None:
+    if _counters is not None:
+        with _counters.get_lock():
+            _counters[0] += items
+            _counters[1] += workers
+
+
+def _rows(
+    shard: Shard, settings: PairSettings, failures: list[Failure], advance: Callable[[int], None]
+) -> Iterator[Row]:
+    for read in _pictures(shard, settings):
+        if isinstance(read, _Read):
+            made = make_row(read, settings)
+            if isinstance(made, Row):
+                yield made
+            else:
+                failures.append(made)
+        else:
+            failures.append(read)
+        advance(1)
+
+
+def _pictures(shard: Shard, settings: PairSettings) -> Iterator[_Read | Failure]:
+    """Each item of the shard, read or failed, in order; the frames of one film in one pass."""
+    position = 0
+    while position < len(shard.items):
+        item = shard.items[position]
+        if item.frame_index is None:
+            yield _read_file(item, settings)
+            position += 1
+            continue
+        frames = [one for one in shard.items[position:] if one.path == item.path]
+        yield from _read_frames(frames)
+        position += len(frames)
+
+
+def _read_file(item: Item, settings: PairSettings) -> _Read | Failure:
+    try:
+        path = Path(item.path)
+        if not path.is_file():
+            raise ItemError("no longer there, or not a plain file. Check the path.")
+        content = path.read_bytes()
+        decoded = read_image(content, max_pixels=settings.max_pixels)
+        suffix = _PLAIN_SUFFIXES.get(decoded.meta.format)
+        untouched = (content, suffix) if decoded.meta.is_plain and suffix else None
+        image = as_rgb8(decoded.image, background=settings.background)
+        return _Read(item, image, hashlib.sha256(content).hexdigest(), untouched)
+    except Exception as error:  # the per-image border: the failure becomes a row
+        return _failure(item, "read", error)
+
+
+def _read_frames(items: list[Item]) -> Iterator[_Read | Failure]:
+    from p2pcli.io.video import read_frames
+
+    path = items[0].path
+    waiting = {item.frame_pts: item for item in items}
+    error: Exception = ItemError(f"{path}: the frame cannot be decoded")
+    try:
+        content_hash = _film_sha256(path)
+        with read_frames(path, pts=[pts for pts in waiting if pts is not None]) as frames:
+            for frame in frames:
+                item = waiting.pop(frame.pts)
+                if frame.is_damaged:
+                    yield _failure(item, "read", ItemError(f"{path}: the frame is damaged"))
+                else:
+                    yield _Read(item, as_rgb8(frame.image), content_hash)
+    except Exception as caught:  # the per-image border: the failure becomes a row
+        error = caught
+    for item in waiting.values():
+        yield _failure(item, "read", error)
+
+
+def make_row(read: _Read, settings: PairSettings) -> Row | Failure:
+    """The finished pair of a picture, or why there is none."""
+    item, stage = read.item, "make"
+    try:
+        height, width = read.image.shape[:2]
+        geometry = fit_geometry(width, height, size=settings.size, fit=settings.fit)
+        unchanged = geometry.is_identity_for(width, height)
+        target = read.image if unchanged else apply_geometry(read.image, geometry, kernel=settings.kernel)
+        maker = maker_named(settings.maker)
+        rng = rng_for(settings.seed, item.key, maker.name)
+        options = draw_options(maker, settings.options, rng, jitter=settings.jitter)
+        made = maker.make(target, rng=rng, options=options)
+        stage = "write"
+        if unchanged and read.untouched is not None:
+            target_bytes, target_suffix = read.untouched
+        else:
+            target_suffix = f".{settings.encoding}"
+            target_bytes = _encoded(target, target_suffix, settings.quality)
+        input_suffix = ".png" if maker.lossless else f".{settings.encoding}"
+        input_bytes = _encoded(made, input_suffix, settings.quality)
+    except Exception as error:  # the per-image border: the failure becomes a row
+        return _failure(item, stage, error)
+    stem = PurePosixPath(item.key).name
+    return Row(
+        key=item.key,
+        input_bytes=input_bytes,
+        input_name=f"{stem}.input{input_suffix}",
+        target_bytes=target_bytes,
+        target_name=f"{stem}.target{target_suffix}",
+        source=item.relative,
+        source_sha256=read.sha256,
+        frame_index=item.frame_index,
+        frame_pts=item.frame_pts,
+        op=maker.name,
+        op_params=options.model_dump_json(),
+        seed=settings.seed,
+        crop_xywh=geometry.crop_xywh,
+        width=target.shape[1],
+        height=target.shape[0],
+        orig_width=width,
+        orig_height=height,
+    )
+
+
+def _encoded(image: Image, suffix: str, quality: int) -> bytes:
+    return encode(image, suffix, quality=quality, webp_lossless=quality == 100)
+
+
+def _failure(item: Item, stage: str, error: Exception) -> Failure:
+    message = " ".join(str(error).split()) or type(error).__name__
+    return Failure(item.key, item.relative, stage, type(error).__name__, message[:1000])
+
+
+def _tool() -> str:
+    from p2pcli import __version__
+
+    return f"p2pcli {__version__}"
+
+
+@functools.lru_cache(maxsize=64)
+def _film_sha256(path: str) -> str:
+    return _file_sha256(Path(path))
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

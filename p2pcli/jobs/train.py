@@ -1,0 +1,251 @@
+"""Train a paired image translator, new or resumed: plain values in, a `TrainReport` out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from p2pcli.errors import EnvironmentFaultError
+from p2pcli.events import Ended, Note, Observer, Started, Stop, ignore
+from p2pcli.inference.device import choose_device, describe_device, is_out_of_memory
+from p2pcli.io.atomic import sweep_stale, write_bytes
+from p2pcli.jobs.train_plan import (
+    Chosen,
+    choose,
+    environment,
+    plan_of,
+    require_same_run,
+    require_usable_folder,
+)
+from p2pcli.jobs.train_report import TrainReport
+from p2pcli.jobs.train_words import describe_run, suggest_quick
+from p2pcli.plan import Tally
+from p2pcli.recipe import Recipe
+from p2pcli.training.batches import default_workers
+from p2pcli.training.checkpoint import newest_state
+from p2pcli.training.dataset import PairData, data_identity, first_sample, open_pairs
+from p2pcli.training.estimate import seconds_per_step
+from p2pcli.training.failures import FailureLog
+from p2pcli.training.loop import LoopSettings, train_loop
+from p2pcli.training.recipe_file import recipe_as_toml
+from p2pcli.training.report_page import write_report
+from p2pcli.training.review import Review, metrics_text, new_review
+from p2pcli.training.runlog import RunLog
+from p2pcli.training.sampler import epoch_order
+from p2pcli.training.schedule import total_steps
+from p2pcli.training.state import TrainState, new_state
+
+
+def train(
+    data: str | Path | None = None,
+    *,
+    recipe: str | Path | None = None,
+    output: str | Path | None = None,
+    overrides: Iterable[str] = (),
+    device: str = "auto",
+    seed: int | None = None,
+    limit: int | None = None,
+    workers: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    observe: Observer = ignore,
+    stop: Stop | None = None,
+) -> TrainReport:
+    """Train on pairs (a dataset, side-by-side images, A/ and B/ folders), or on photos with a pair maker.
+
+    `data` None: the newest dataset under pairs/. `recipe`: a shipped name or a TOML file; None: the run's
+    own on resume, else "pix2pix". `output` None: runs/DATASET-RECIPE. `overrides`: "train.epochs=20" and
+    the like. `limit`: only the first so many training pairs. `dry_run` writes nothing. A run that was ended
+    by `stop` or killed goes on with `resume=True`, to the same weights as if it had not been (CPU, float32).
+
+    Raises `P2PError` children: `UsageError`, `NothingMatchedError`, `EnvironmentFaultError` (device, disk,
+    memory), `ResumeMismatchError`; a plain `P2PError` where a loss is not finite.
+    """
+    began = time.monotonic()
+    chosen = choose(data, recipe=recipe, output=output, overrides=overrides, seed=seed, resume=resume)
+    for note in chosen.notes:
+        observe(Note(note))
+    require_usable_folder(chosen, resume=resume, overwrite=overwrite)
+    place = choose_device(device)
+    pairs = open_pairs(chosen.data, chosen.recipe, limit=limit)
+    plan = plan_of(chosen.recipe, data_identity(pairs), limit)
+    if resume:
+        require_same_run(chosen.folder, plan)
+    first_sample(pairs)
+    # Only a run that resumes may know failures already; a new one must not read an old run's.
+    failures_path = None if dry_run else chosen.folder.failures
+    with _own_random_state(place), _memory_faults(chosen.recipe):
+        run = new_state(chosen.recipe, place)
+        report = _first_report(chosen, pairs, run)
+        report.is_dry_run = dry_run
+        if resume:
+            _restore(run, chosen, observe)
+        _announce(chosen, pairs, run, report, observe)
+        if not dry_run:
+            if not resume:
+                _start_folder(chosen, plan, run, report)
+            sweep_stale(chosen.folder.path)
+            failures = FailureLog(failures_path, source=str(chosen.data), observe=observe)
+            settings = LoopSettings(workers or default_workers(), observe, stop or Stop())
+            _train(_Work(chosen, pairs, run, failures, settings, report))
+    report.seconds = time.monotonic() - began
+    return report
+
+
+@dataclass(frozen=True)
+class _Work:
+    chosen: Chosen
+    pairs: PairData
+    run: TrainState
+    failures: FailureLog
+    settings: LoopSettings
+    report: TrainReport
+
+
+def _train(work: _Work) -> None:
+    """Run the loop from where the run stands, and fill the report with what came of it."""
+    run, folder, report = work.run, work.chosen.folder, work.report
+    observe = work.settings.observe
+    review, measured_keys = new_review(
+        work.pairs, run, folder=folder, failures=work.failures, observe=observe
+    )
+    if run.step < report.total_steps:
+        RunLog(folder.log).cut_after(run.step)
+        observe(Started("train", report.total_steps, "steps"))
+        finished = train_loop(
+            run, work.pairs, folder=folder, review=review, failures=work.failures, settings=work.settings
+        )
+        report.interrupted = not finished
+        write_report(folder)
+        observe(Ended("train"))
+    else:
+        observe(Note(f"{folder.path} is finished already: {run.step} steps."))
+    _fill(work, review, measured_keys)
+
+
+def _fill(work: _Work, review: Review, measured_keys: tuple[str, ...]) -> None:
+    run, folder, report = work.run, work.chosen.folder, work.report
+    report.steps, report.epoch, report.best = run.step, run.position.epoch, run.best
+    report.baseline = review.baseline
+    report.metrics = run.measured.metrics if run.measured is not None else {}
+    report.model = folder.model if folder.model.is_file() else None
+    report.best_model = folder.best if folder.best.is_file() else None
+    report.report_page = folder.report
+    report.tally = _tally(work, measured_keys)
+    observe = work.settings.observe
+    if run.best is not None:
+        name, best = run.recipe.train.best_metric, run.best
+        plain = f"The untranslated input has {metrics_text(review.baseline)}."
+        observe(Note(f"Best {name} at step {best.step}: {metrics_text(best.metrics)}. {plain}"))
+    observe(Note(f"Curves and samples: {folder.report}"))
+
+
+def _tally(work: _Work, measured_keys: tuple[str, ...]) -> Tally:
+    """Pairs that were used, those that failed, and those whose turn never came."""
+    run, keys = work.run, work.pairs.split.train
+    seen = set(keys)
+    if run.position.epoch == 0:
+        seen = set(epoch_order(keys, seed=run.recipe.train.seed, epoch=0)[: run.position.index])
+    planned = {*keys, *measured_keys}
+    failed = [row for row in work.failures.rows if row.key in planned]
+    used = {*seen, *measured_keys} - {row.key for row in failed}
+    tally = Tally(planned=len(planned), written=len(used), failed=failed)
+    if not work.report.interrupted and tally.done < tally.planned:
+        tally.skipped["not reached in so few steps"] = tally.planned - tally.done
+    tally.close(interrupted=work.report.interrupted)
+    return tally
+
+
+def _first_report(chosen: Chosen, pairs: PairData, run: TrainState) -> TrainReport:
+    split = pairs.split
+    return TrainReport(
+        tally=Tally(),
+        output=chosen.folder.path,
+        steps=0,
+        total_steps=total_steps(chosen.recipe.train, len(split.train)),
+        epoch=0,
+        training_pairs=len(split.train),
+        validation_pairs=len(split.validation),
+        device=str(run.precision.device),
+        precision=run.precision.name,
+    )
+
+
+def _announce(
+    chosen: Chosen, pairs: PairData, run: TrainState, report: TrainReport, observe: Observer
+) -> None:
+    """Say what will be done and how long it takes here, before the first step."""
+    for line in describe_run(pairs, run, name=chosen.recipe_name):
+        observe(Note(line))
+    steps_left = report.total_steps - run.step
+    if steps_left <= 0:
+        return
+    step_seconds = seconds_per_step(run)
+    report.estimated_seconds = steps_left * step_seconds
+    for line in suggest_quick(chosen, pairs, run, steps=steps_left, step_seconds=step_seconds):
+        observe(Note(line))
+
+
+def _restore(run: TrainState, chosen: Chosen, observe: Observer) -> None:
+    newest = newest_state(chosen.folder.states)
+    if newest is None:
+        observe(Note(f"{chosen.folder.path} was ended before its first checkpoint: starting at step 0."))
+        return
+    path, state = newest
+    run.restore(state)
+    observe(Note(f"Resuming after step {run.step} ({path.name})."))
+
+
+def _start_folder(chosen: Chosen, plan: dict[str, object], run: TrainState, report: TrainReport) -> None:
+    folder, precision = chosen.folder, run.precision
+    folder.clear()
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_bytes(folder.recipe, recipe_as_toml(chosen.recipe).encode())
+    about = {
+        "headline": f"{chosen.recipe.title or chosen.recipe_name} · {chosen.data}",
+        "data": str(chosen.data.resolve()),
+        "recipe name": chosen.recipe_name,
+        "training pairs": report.training_pairs,
+        "validation pairs": report.validation_pairs,
+        "steps": report.total_steps,
+        "environment": environment(describe_device(precision.device), precision.name),
+        "plan": plan,
+    }
+    write_bytes(folder.log, b"")
+    folder.write_about(about)
+
+
+@contextmanager
+def _own_random_state(device: torch.device) -> Iterator[None]:
+    """A caller's torch generators and settings are as before when a run ends."""
+    devices = [device] if device.type == "cuda" else []
+    benchmark = torch.backends.cudnn.benchmark
+    with torch.random.fork_rng(devices):
+        # All squares have one size, so the search for the fastest kernels pays.
+        torch.backends.cudnn.benchmark = device.type == "cuda"
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.benchmark = benchmark
+
+
+@contextmanager
+def _memory_faults(recipe: Recipe) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        train, data = recipe.train, recipe.data
+        smaller = "train.batch_size=1" if train.batch_size > 1 else f"data.size={data.size // 2}"
+        raise EnvironmentFaultError(
+            f"out of memory with train.batch_size={train.batch_size} and data.size={data.size}. The last "
+            f"checkpoint, if any, is intact. Lower one of them, for instance --set {smaller}, or "
+            f"generator.channels."
+        ) from error

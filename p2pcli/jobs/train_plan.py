@@ -1,0 +1,151 @@
+"""What `train` settles before anything is built: which data, which recipe, which folder, new or resumed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from p2pcli import __version__
+from p2pcli.errors import NothingMatchedError, UsageError
+from p2pcli.io.atomic import require_outside
+from p2pcli.plan import require_same
+from p2pcli.recipe import Recipe, load_recipe
+from p2pcli.training.run_folder import RunFolder
+
+RECIPE = "pix2pix"
+"""The recipe where none is asked for."""
+
+FREE_KEYS = frozenset({"checkpoint_minutes", "keep_last"})
+"""Keys of [train] that may change on resume: they only say when something is written."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Data, recipe and folder of a run, and what was chosen without being asked for."""
+
+    data: Path
+    recipe: Recipe
+    recipe_name: str
+    folder: RunFolder
+    notes: tuple[str, ...]
+
+
+def choose(
+    data: str | Path | None,
+    *,
+    recipe: str | Path | None,
+    output: str | Path | None,
+    overrides: Iterable[str],
+    seed: int | None,
+    resume: bool,
+) -> Chosen:
+    """Fill what was left open: newest dataset, recipe, run folder; a resumed run knows its own."""
+    notes: list[str] = []
+    changes = [*overrides, *([] if seed is None else [f"train.seed={seed}"])]
+    if resume and data is None and output is None:
+        output = newest_run(Path("runs"))
+        notes.append(f"Resuming {output}, the newest run.")
+    about: Mapping[str, Any] = {}
+    if resume and output is not None and RunFolder(Path(output)).is_run:
+        about = RunFolder(Path(output)).read_about()
+    if data is None and "data" in about:
+        data = str(about["data"])
+    if data is None:
+        data = newest_dataset(Path("pairs"))
+        notes.append(f"Training on {data}, the newest dataset.")
+    name = str(recipe or about.get("recipe name") or RECIPE)
+    if recipe is None and about:
+        loaded = load_recipe(RunFolder(Path(str(output))).recipe, changes)
+    else:
+        loaded = load_recipe(name, changes)
+    if output is None:
+        output = Path("runs") / f"{Path(data).resolve().name}-{Path(name).stem}"
+    return Chosen(Path(data), loaded, name, RunFolder(Path(output)), tuple(notes))
+
+
+def newest_dataset(folder: Path) -> Path:
+    """The dataset below `folder` that was written last. Raises `NothingMatchedError` where there is none."""
+    found = [path for path in folder.glob("*/") if not path.name.startswith(".")] if folder.is_dir() else []
+    if not found:
+        raise NothingMatchedError(
+            f"no DATA was named, and there is no dataset under {folder}/. Make one with p2p make-pairs edges "
+            f"PHOTOS, or name a folder: p2p train PHOTOS --set pairs.maker=edges."
+        )
+    return max(found, key=lambda path: (path.stat().st_mtime, path.name))
+
+
+def newest_run(folder: Path) -> Path:
+    """The run below `folder` that was started last. Raises `NothingMatchedError` where there is none."""
+    found = [path for path in folder.glob("*/") if RunFolder(path).is_run] if folder.is_dir() else []
+    if not found:
+        raise NothingMatchedError(f"no run to resume under {folder}/. Name one: p2p train --resume -o RUN.")
+    return max(found, key=lambda path: (RunFolder(path).about.stat().st_mtime, path.name))
+
+
+def require_usable_folder(chosen: Chosen, *, resume: bool, overwrite: bool) -> None:
+    """Raise `UsageError` where the run folder is taken, is no run, or lies in the data."""
+    folder = chosen.folder
+    if resume and overwrite:
+        raise UsageError("--resume goes on with a run, --overwrite begins it anew: give one of them.")
+    if chosen.data.is_dir():
+        require_outside(folder.path, [chosen.data])
+    if resume and not folder.is_run:
+        raise UsageError(f"{folder.path} holds no run to resume. Leave out --resume to start one there.")
+    if folder.is_run and not resume and not overwrite:
+        raise UsageError(
+            f"{folder.path} already holds a run. To go on with it: p2p train --resume -o {folder.path}. To "
+            f"begin anew: add --overwrite, or choose another folder with -o."
+        )
+    if not folder.is_run and folder.path.exists():
+        if not folder.path.is_dir():
+            raise UsageError(f"{folder.path} is a file. Choose a folder for the run with -o.")
+        if any(not path.name.startswith(".") for path in folder.path.iterdir()):
+            raise UsageError(f"{folder.path} is not empty and holds no run. Choose another folder with -o.")
+
+
+def plan_of(recipe: Recipe, identity: Mapping[str, object], limit: int | None) -> dict[str, object]:
+    """What must be the same for a run to be resumed, flat, so that differences read well."""
+    plan: dict[str, object] = {f"data: {name}": value for name, value in identity.items()}
+    plan["limit"] = limit
+    for section, values in recipe.model_dump(mode="json").items():
+        if not isinstance(values, dict):
+            plan[section] = values
+            continue
+        for key, value in values.items():
+            if not (section == "train" and key in FREE_KEYS):
+                plan[f"{section}.{key}"] = value
+    plan.pop("title")
+    return plan
+
+
+def require_same_run(folder: RunFolder, plan: Mapping[str, object]) -> None:
+    """Raise `ResumeMismatchError` with the differences, unless the run was started with this plan."""
+    before = folder.read_about().get("plan", {})
+    remedy = (
+        f"Resume with p2p train --resume -o {folder.path} and nothing else, or train anew with -o OTHER or "
+        f"--overwrite."
+    )
+    require_same(before, plan, what=str(folder.path), remedy=remedy)
+
+
+def environment(device: str, precision: str) -> dict[str, object]:
+    """What the numbers of a run may depend on besides its recipe and data."""
+    import cv2
+    import numpy as np
+    import PIL
+
+    return {
+        "p2p": __version__,
+        "python": sys.version.split()[0],
+        "torch": torch.__version__,
+        "opencv": cv2.__version__,
+        "pillow": PIL.__version__,
+        "numpy": np.__version__,
+        "device": device,
+        "precision": precision,
+    }

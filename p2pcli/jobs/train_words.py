@@ -1,0 +1,78 @@
+"""The sentences that `train` says before its first step."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from p2pcli.inference.device import describe_device
+from p2pcli.jobs.train_plan import Chosen
+from p2pcli.recipe import load_recipe
+from p2pcli.training.dataset import PairData
+from p2pcli.training.estimate import duration_text, recipe_seconds_per_step
+from p2pcli.training.schedule import total_epochs, total_steps
+from p2pcli.training.state import TrainState
+
+LONG_SECONDS = 30 * 60
+"""From here on a CPU run is told of the smaller recipe."""
+
+
+def describe_run(pairs: PairData, run: TrainState, *, name: str) -> list[str]:
+    """Data, recipe, networks and device, a line each."""
+    recipe, split = run.recipe, pairs.split
+    train, data = recipe.train, recipe.data
+    made = (
+        ""
+        if pairs.on_the_fly is None
+        else f", inputs made by '{pairs.on_the_fly.maker.name}' anew each epoch"
+    )
+    steps = total_steps(train, len(split.train))
+    epochs = total_epochs(train, len(split.train))
+    jitter = "" if data.load_size is None else f" out of {data.load_size}"
+    generator, discriminator = recipe.generator, recipe.discriminator
+    average = "" if train.ema is None else f", EMA {train.ema}"
+    return [
+        f"Data: {pairs.path}: {count_text(len(split.train), 'training pair')}, "
+        f"{len(split.validation)} for validation ({split.origin}){made}.",
+        f"Recipe: {name}: {data.size} px{jitter}, {data.direction}, batch {train.batch_size}, "
+        f"{steps:,} steps ({epochs:,} epochs), seed {train.seed}{average}.",
+        f"Networks: {generator.name} {parameters_text(run.task.generator)}, "
+        f"{discriminator.name} {discriminator.receptive_field} px {parameters_text(run.task.discriminator)}.",
+        f"Device: {describe_device(run.precision.device)}, {run.precision.name}.",
+    ]
+
+
+def suggest_quick(
+    chosen: Chosen, pairs: PairData, run: TrainState, *, steps: int, step_seconds: float
+) -> list[str]:
+    """About how long the run takes, and on a CPU, where that is long, how long `-r quick` would."""
+    seconds = steps * step_seconds
+    lines = [f"Time: about {duration_text(seconds)} here ({rate_text(step_seconds)})."]
+    device = run.precision.device
+    if device.type == "cpu" and seconds > LONG_SECONDS and chosen.recipe_name != "quick":
+        kept = [f"pairs.maker={chosen.recipe.pairs.maker}"] if chosen.recipe.pairs.maker else []
+        kept += [f"data.direction={chosen.recipe.data.direction}"]
+        quick = load_recipe("quick", kept)
+        quick_steps = total_steps(quick.train, len(pairs.split.train))
+        quick_seconds = quick_steps * recipe_seconds_per_step(quick, device)
+        settings = "".join(f" --set {setting}" for setting in kept if setting != "data.direction=AtoB")
+        lines.append(
+            f"On a CPU, -r quick{settings} is the smaller recipe ({quick.data.size} px, narrow networks): "
+            f"about {duration_text(quick_seconds)} here."
+        )
+    return lines
+
+
+def parameters_text(network: nn.Module) -> str:
+    """Parameters as "54.4 M"."""
+    count = sum(parameter.numel() for parameter in network.parameters())
+    return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count / 1e3:.1f} k"
+
+
+def rate_text(step_seconds: float) -> str:
+    """Steps per second, or seconds per step where that is more."""
+    return f"{1 / step_seconds:.1f} steps a second" if step_seconds < 1 else f"{step_seconds:.1f} s a step"
+
+
+def count_text(count: int, noun: str) -> str:
+    """A count with its noun in the right number."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

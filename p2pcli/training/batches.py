@@ -1,0 +1,69 @@
+"""Batches of squares, decoded and augmented ahead of the loop by a few threads, always in order.
+
+Threads, because decoding and resizing leave the interpreter lock; processes would copy the pictures.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import torch
+
+from p2pcli.tasks import Batch
+from p2pcli.tensors import to_batch
+from p2pcli.training.augment import Square
+from p2pcli.training.sampler import Slot
+
+AHEAD_BATCHES = 3
+
+
+class SquareBatch(NamedTuple):
+    """The slots of one batch and the pair of squares that each became."""
+
+    slots: tuple[Slot, ...]
+    squares: tuple[Square, ...]
+
+    def to(self, device: torch.device, *, channels_last: bool) -> Batch:
+        """As two float32 (B, C, H, W) in [-1, 1] on `device`."""
+        return squares_to_batch(self.squares, device=device, channels_last=channels_last)
+
+
+def squares_to_batch(squares: tuple[Square, ...], *, device: torch.device, channels_last: bool) -> Batch:
+    """Squares of one size as two float32 (B, C, H, W) in [-1, 1] on `device`."""
+    return Batch(
+        to_batch([square.input for square in squares], device=device, channels_last=channels_last),
+        to_batch([square.target for square in squares], device=device, channels_last=channels_last),
+    )
+
+
+def default_workers() -> int:
+    """Decoding threads when none are asked for: few, since the network needs the cores on a CPU."""
+    return max(1, min(8, (os.cpu_count() or 1) - 1))
+
+
+def prefetch(
+    slot_batches: Iterator[tuple[Slot, ...]], load: Callable[[Slot], Square], *, workers: int
+) -> Generator[SquareBatch]:
+    """Load batch after batch with `workers` threads, a few batches ahead, in the order of `slot_batches`.
+
+    What `load` raises is raised here, at its place in the order. Close the generator to end the threads.
+    """
+    waiting: deque[tuple[tuple[Slot, ...], list[Future[Square]]]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="p2p-load")
+    try:
+        for slots in slot_batches:
+            waiting.append((slots, [pool.submit(load, slot) for slot in slots]))
+            if len(waiting) > AHEAD_BATCHES:
+                yield _collect(*waiting.popleft())
+        while waiting:
+            yield _collect(*waiting.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _collect(slots: tuple[Slot, ...], futures: list[Future[Square]]) -> SquareBatch:
+    return SquareBatch(slots, tuple(future.result() for future in futures))

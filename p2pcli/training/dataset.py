@@ -1,0 +1,169 @@
+"""The pairs of one run: which keys train and which validate, and how a key becomes two squares."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from p2pcli.errors import ItemError, NothingMatchedError, UsageError
+from p2pcli.image import Sample
+from p2pcli.io import open_source
+from p2pcli.io.base import Source
+from p2pcli.pairs import draw_options, maker_named
+from p2pcli.plan import fingerprint
+from p2pcli.randomness import fraction_for, rng_for
+from p2pcli.recipe import Data, Recipe
+from p2pcli.training.augment import Loaded, OnTheFly, Square, load_pair, random_square
+from p2pcli.training.failures import FailureLog
+from p2pcli.training.sampler import Slot
+
+CACHE_BYTES = 1 << 30
+"""Decoded pairs at load size are kept in memory up to this; what does not fit is decoded every time."""
+_FIRST_LOOKS = 16
+
+
+@dataclass(frozen=True)
+class Split:
+    """Keys that train, keys that validate, and where the line between them comes from."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    origin: str
+
+
+@dataclass
+class PairData:
+    """Reads, caches and augments the pairs of one source. Every method is safe from many threads."""
+
+    path: Path
+    source: Source
+    split: Split
+    data: Data
+    on_the_fly: OnTheFly | None
+    seed: int
+    cache_bytes: int = CACHE_BYTES
+    _cache: dict[str, Loaded] = field(default_factory=dict, repr=False)
+    _cached_bytes: int = field(default=0, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def training_square(self, slot: Slot, failures: FailureLog) -> Square:
+        """The augmented pair for one place in an epoch's order.
+
+        A key that cannot be read is recorded and replaced by the next in the order. Raises
+        `NothingMatchedError` where no key of the order can be read.
+        """
+        for key in slot.candidates():
+            if key in failures:
+                continue
+            try:
+                pair = self._load(key, self.data.load_size or self.data.size)
+                # The slot's own key, not the replacement's: two uses of one pair look different.
+                rng = rng_for(self.seed, "augment", slot.epoch, slot.key)
+                return random_square(pair, data=self.data, on_the_fly=self.on_the_fly, rng=rng, jitter=True)
+            except ItemError as error:
+                failures.record(key, error)
+        raise NothingMatchedError(
+            f"{self.path}: none of its {len(slot.order)} training pairs can be read; the last failure: "
+            f"{failures.rows[-1].message}"
+        )
+
+    def validation_square(self, key: str) -> Square:
+        """The pair at `data.size`, central crop, no mirroring, default options. Raises `ItemError`."""
+        pair = self._load(key, self.data.size)
+        rng = rng_for(self.seed, "validation", key)
+        return random_square(pair, data=self.data, on_the_fly=self.on_the_fly, rng=rng, jitter=False)
+
+    def _load(self, key: str, side: int) -> Loaded:
+        name = f"{side}/{key}"
+        cached = self._cache.get(name)
+        if cached is not None:
+            return cached
+        pair = load_pair(self.source.read(key), data=self.data, on_the_fly=self.on_the_fly, side=side)
+        with self._lock:
+            if self._cached_bytes + pair.size_bytes <= self.cache_bytes and name not in self._cache:
+                self._cache[name] = pair
+                self._cached_bytes += pair.size_bytes
+        return pair
+
+
+def open_pairs(path: Path, recipe: Recipe, *, limit: int | None = None) -> PairData:
+    """Open DATA for training, checking what is cheap: that it holds pairs, how many, and that one decodes.
+
+    `limit` keeps only the first so many training pairs. Raises `UsageError` where DATA and recipe do not
+    fit together, `NothingMatchedError` where there is nothing to train on.
+    """
+    on_the_fly = _maker_of(recipe)
+    source = open_source(path)
+    if not source.is_paired and on_the_fly is None:
+        raise UsageError(
+            f"{path} holds single images, and the recipe makes no pairs. To make pairs on the fly, add "
+            f"--set pairs.maker=edges (or gray, downsample); to use pairs of your own, lay them out as A/ "
+            f"and B/ folders with equal names, as side-by-side images, or with p2p make-pairs."
+        )
+    split = split_keys(source, share=recipe.data.validation, limit=limit)
+    if not split.train:
+        raise NothingMatchedError(
+            f"{path} holds no pair to train on. Expected images or pairs; see p2p train --help."
+        )
+    return PairData(path, source, split, recipe.data, on_the_fly, recipe.train.seed)
+
+
+def _maker_of(recipe: Recipe) -> OnTheFly | None:
+    if recipe.pairs.maker is None:
+        return None
+    maker = maker_named(recipe.pairs.maker)
+    draw_options(maker, recipe.pairs.options, rng_for(0, "check"), jitter=False)
+    return OnTheFly(maker, recipe.pairs.options)
+
+
+def split_keys(source: Source, *, share: float, limit: int | None) -> Split:
+    """The source's own "train" and "validation" (or "val", "test") splits; else a held-out `share`.
+
+    What is held out depends on each key alone, so adding pairs moves none; at least one is held out where
+    `share` is above 0 and there are two or more.
+    """
+    splits = {name: tuple(keys) for name, keys in source.splits().items() if keys}
+    if "train" in splits:
+        for name in ("validation", "val", "test"):
+            if name in splits:
+                return Split(splits["train"][:limit], splits[name], f"its own '{name}' split")
+    pool = splits.get("train") or tuple(sorted({key for keys in splits.values() for key in keys}))
+    pool = pool[:limit]
+    if share <= 0 or len(pool) < 2:
+        return Split(pool, (), "no validation")
+    fractions = {key: fraction_for(0, "validation", key) for key in pool}
+    held_out = {key for key in pool if fractions[key] < share} or {min(pool, key=fractions.__getitem__)}
+    if len(held_out) == len(pool):
+        held_out.discard(max(pool, key=fractions.__getitem__))
+    train = tuple(key for key in pool if key not in held_out)
+    return Split(train, tuple(key for key in pool if key in held_out), f"{len(held_out)} held out by name")
+
+
+def first_sample(pairs: PairData) -> Sample:
+    """The first training sample that decodes. Raises `NothingMatchedError` where the first 16 do not."""
+    problem: ItemError | None = None
+    for key in pairs.split.train[:_FIRST_LOOKS]:
+        try:
+            return pairs.source.read(key)
+        except ItemError as error:
+            problem = problem or error
+    looks = min(_FIRST_LOOKS, len(pairs.split.train))
+    raise NothingMatchedError(
+        f"{pairs.path}: none of its first {looks} pairs can be read; the first: {problem}"
+    )
+
+
+def data_identity(pairs: PairData) -> dict[str, object]:
+    """What a resumed run compares: the names of all pairs and where they divide, not where they lie."""
+    return {
+        "training pairs": len(pairs.split.train),
+        "validation pairs": len(pairs.split.validation),
+        "names": fingerprint([pairs.split.train, pairs.split.validation]),
+    }
+
+
+def known_keys(keys: Sequence[str], failures: FailureLog) -> tuple[str, ...]:
+    """The keys that have not failed."""
+    return tuple(key for key in keys if key not in failures)

@@ -1,0 +1,61 @@
+"""Training pairs that could not be read: each recorded once, in memory and in the run's failures.jsonl."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict
+from pathlib import Path
+
+from p2pcli.errors import ItemError
+from p2pcli.events import Note, Observer
+from p2pcli.plan import Failure
+
+
+class FailureLog:
+    """Collects failures from many threads; a key counts once, also across resumes."""
+
+    def __init__(self, path: Path | None, *, source: str, observe: Observer) -> None:
+        """Rows already in `path` are read back; None keeps them in memory only."""
+        self._path = path
+        self._source = source
+        self._observe = observe
+        self._lock = threading.Lock()
+        self._rows = {row.key: row for row in read_failures(path)} if path else {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._rows
+
+    @property
+    def rows(self) -> list[Failure]:
+        """Every failure so far, sorted by key."""
+        with self._lock:
+            return [self._rows[key] for key in sorted(self._rows)]
+
+    def record(self, key: str, error: ItemError) -> None:
+        """Remember that `key` failed, write its row and tell the observer; the second time does nothing."""
+        cause = error.__cause__ or error
+        row = Failure(key, self._source, error.stage, type(cause).__name__, str(error))
+        with self._lock:
+            if key in self._rows:
+                return
+            self._rows[key] = row
+            if self._path is not None:
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+        self._observe(
+            Note(f"{key} cannot be used and is replaced by the next pair: {error}", level="warning")
+        )
+
+
+def read_failures(path: Path) -> list[Failure]:
+    """The rows of a failures.jsonl; a last line that was cut short by a kill is left out."""
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(Failure(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return rows

@@ -1,0 +1,87 @@
+"""What the losses say about a run's health: how sure D is, whether it has collapsed, G against D."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+COLLAPSE_LOSS = 1e-2
+"""D's whole loss below this for long means that G gets no gradient worth having: the published heuristic."""
+_COLLAPSE_STEPS = 500
+_MEMORY_STEPS = 50
+
+
+@dataclass
+class Health:
+    """Running means of the losses over about 50 steps, and the number of steps that D has been near zero."""
+
+    objective: str
+    """"bce", "lsgan" or "hinge": how a loss is read as a share of right answers."""
+    fake: float | None = None
+    real: float | None = None
+    gan: float | None = None
+    collapsed_steps: int = 0
+    warned: bool = False
+
+    def update(self, losses: Mapping[str, float], *, steps: int = 1) -> None:
+        """Take in the mean losses of `steps` steps."""
+        weight = 1.0 - (1.0 - 1.0 / _MEMORY_STEPS) ** steps
+        self.fake = _moved(self.fake, losses.get("fake"), weight)
+        self.real = _moved(self.real, losses.get("real"), weight)
+        self.gan = _moved(self.gan, losses.get("gan"), weight)
+        if self.fake is not None and self.real is not None:
+            near_zero = self.fake + self.real < COLLAPSE_LOSS
+            self.collapsed_steps = self.collapsed_steps + steps if near_zero else 0
+
+    @property
+    def has_collapsed(self) -> bool:
+        """True where D's loss has been below 0.01 for 500 steps."""
+        return self.collapsed_steps >= _COLLAPSE_STEPS
+
+    def line(self) -> str:
+        """One line for people: "healthy · D sure of fakes 74 %, of reals 68 % · G/D 2.1"."""
+        if self.fake is None or self.real is None:
+            return "no discriminator (losses.gan = 0)"
+        fake, real = (confidence(value, self.objective) for value in (self.fake, self.real))
+        sure = f"D sure of fakes {fake:.0%}, of reals {real:.0%}"
+        ratio = f"G/D {self.gan / max(self.fake + self.real, 1e-8):.1f}" if self.gan is not None else ""
+        state = "healthy"
+        if self.has_collapsed:
+            state = "D HAS COLLAPSED THE GAME"
+        elif fake > 0.95 and real > 0.95:
+            state = "D far ahead"
+        elif fake < 0.2 and real < 0.2:
+            state = "D behind"
+        return " · ".join(part for part in (state, sure, ratio) if part)
+
+    def warning(self) -> str | None:
+        """A sentence, once, when D has collapsed the game; else None."""
+        if not self.has_collapsed or self.warned:
+            return None
+        self.warned = True
+        return (
+            f"D's loss has been below {COLLAPSE_LOSS} for {_COLLAPSE_STEPS} steps: it always wins, so only "
+            f"L1 still teaches G. Try --set discriminator.receptive_field=16, a smaller "
+            f"discriminator.channels, or --set discriminator.objective=lsgan."
+        )
+
+
+def confidence(half_loss: float, objective: str) -> float:
+    """How sure D is of the right answer, 0 to 1 (undecided: about 0.5), from a loss term with its factor 0.5.
+
+    bce: the geometric mean of the probabilities given to the right answer. lsgan: 1 minus the root mean
+    square distance to the right label. hinge: 1 where every margin is kept, 0.5 at logits of 0.
+    """
+    loss = max(0.0, 2.0 * half_loss)
+    if objective == "bce":
+        return math.exp(-loss)
+    if objective == "lsgan":
+        return max(0.0, 1.0 - math.sqrt(loss))
+    return max(0.0, 1.0 - loss / 2)
+
+
+def _moved(mean: float | None, value: float | None, weight: float) -> float | None:
+    if value is None or mean is None:
+        return value if value is not None else mean
+    return mean + (value - mean) * weight

@@ -1,0 +1,102 @@
+"""What a run tells while it trains: rows in the log, progress events, the health line."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from p2pcli.events import Note, Observer, TrainProgress
+from p2pcli.recipe import Train
+from p2pcli.training.health import Health
+from p2pcli.training.runlog import RunLog
+from p2pcli.training.schedule import total_epochs, total_steps
+
+_EVENT_SECONDS = 0.5
+_LOG_ROWS = 1000
+
+
+class LossWindow:
+    """Sums of losses, kept on the device so that adding to them waits for nothing."""
+
+    def __init__(self) -> None:
+        self._names: tuple[str, ...] = ()
+        self._sums: Tensor | None = None
+        self.steps = 0
+        self.images = 0
+
+    def add(self, losses: dict[str, Tensor], *, images: int) -> None:
+        """Take in one step on `images` pairs."""
+        values = torch.stack([loss.float() for loss in losses.values()])
+        self._names = tuple(losses)
+        self._sums = values if self._sums is None else self._sums + values
+        self.steps += 1
+        self.images += images
+
+    def take(self) -> dict[str, float]:
+        """The mean of each loss since the last call; the window starts anew."""
+        if self._sums is None:
+            return {}
+        means = (self._sums / self.steps).tolist()
+        self._sums, self.steps, self.images = None, 0, 0
+        return dict(zip(self._names, means, strict=True))
+
+
+class ProgressReport:
+    """Feeds log.jsonl every so many steps, and the observer twice a second."""
+
+    def __init__(self, train: Train, *, count: int, objective: str, log: RunLog, observe: Observer) -> None:
+        """`count`: training pairs."""
+        self.steps = total_steps(train, count)
+        self.epochs = total_epochs(train, count)
+        self._log = log
+        self._observe = observe
+        self._health = Health(objective)
+        self._log_window, self._event_window = LossWindow(), LossWindow()
+        self._log_every = max(1, min(50, self.steps // _LOG_ROWS))
+        self._done_here = 0
+        self._start = self._last_event = self._last_log = time.monotonic()
+
+    def step(self, losses: dict[str, Tensor], *, step: int, epoch: int, images: int, rate: float) -> None:
+        """Take in step number `step` (from 1) of epoch `epoch` (from 0), made at learning rate `rate`."""
+        self._log_window.add(losses, images=images)
+        self._event_window.add(losses, images=images)
+        self._done_here += 1
+        if step % self._log_every == 0 or step == self.steps:
+            self._write_row(step, epoch, rate)
+        if time.monotonic() - self._last_event >= _EVENT_SECONDS or step == self.steps:
+            self._tell(step, epoch)
+
+    def _write_row(self, step: int, epoch: int, rate: float) -> None:
+        now = time.monotonic()
+        steps, images = self._log_window.steps, self._log_window.images
+        losses = self._log_window.take()
+        self._health.update(losses, steps=steps)
+        speed = images / max(now - self._last_log, 1e-9)
+        self._last_log = now
+        row = {"epoch": epoch, "losses": losses, "learning_rate": rate, "images_per_second": round(speed, 3)}
+        self._log.write("step", step, row)
+        warning = self._health.warning()
+        if warning:
+            self._log.write("health", step, {"text": warning})
+            self._observe(Note(f"step {step}: {warning}", level="warning"))
+
+    def _tell(self, step: int, epoch: int) -> None:
+        now = time.monotonic()
+        speed = self._event_window.images / max(now - self._last_event, 1e-9)
+        seconds_left = (now - self._start) / self._done_here * (self.steps - step)
+        losses = self._event_window.take()
+        self._last_event = now
+        self._observe(
+            TrainProgress(
+                step=step,
+                steps=self.steps,
+                epoch=epoch + 1,
+                epochs=self.epochs,
+                images_per_second=speed,
+                seconds_left=seconds_left,
+                losses=losses,
+                health=self._health.line(),
+            )
+        )

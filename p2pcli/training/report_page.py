@@ -1,0 +1,155 @@
+"""report.html of a run: one self-contained page with numbers, curves, samples, recipe, environment."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as PillowImage
+
+from p2pcli.io.atomic import write_bytes
+from p2pcli.training.curves import Curve, draw_chart
+from p2pcli.training.report_style import STYLE
+from p2pcli.training.run_folder import RunFolder
+from p2pcli.training.runlog import read_log
+
+_GRIDS = 6
+_LOSS_NAMES = {
+    "l1": ("L1 (weighted)", "#2563eb"),
+    "gan": ("G adversarial", "#d97706"),
+    "fake": ("D on fakes", "#dc2626"),
+    "real": ("D on reals", "#059669"),
+}
+_METRIC_NAMES = {"l1": "L1 (lower is better)", "psnr": "PSNR in dB", "ssim": "SSIM"}
+
+
+def write_report(folder: RunFolder) -> None:
+    """Draw the page anew from what lies in the run folder, whole or not at all."""
+    write_bytes(folder.report, render_report(folder).encode())
+
+
+def render_report(folder: RunFolder) -> str:
+    """The page as HTML text."""
+    rows = read_log(folder.log)
+    about = folder.read_about()
+    steps = [row for row in rows if row["kind"] == "step"]
+    validations = [row for row in rows if row["kind"] == "validation"]
+    recipe = folder.recipe.read_text(encoding="utf-8") if folder.recipe.is_file() else ""
+    title = escape(folder.path.resolve().name)
+    sections = [
+        f"<h1>{title}</h1><div class='soft'>{escape(str(about.get('headline', '')))}</div>",
+        _cards(steps, validations, about),
+        _health(rows),
+        _section("Losses", _loss_charts(steps)),
+        _section("Validation", _metric_charts(validations)),
+        _section("Samples", _sample_grids(sorted(folder.samples.glob("step-*.png")))),
+        _section("Run", _table(_flat(about))),
+        _section("Recipe", f"<pre>{escape(recipe)}</pre>"),
+    ]
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
+        f"<body><main>"
+        f"{''.join(sections)}</main></body></html>\n"
+    )
+
+
+def _section(title: str, body: str) -> str:
+    return f"<h2>{title}</h2>{body}" if body else ""
+
+
+def _cards(
+    steps: Sequence[Mapping[str, Any]], validations: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+) -> str:
+    cards = []
+    if steps:
+        last = steps[-1]
+        cards.append((f"{last['step']:,} / {about.get('steps', '?'):,}", f"steps, epoch {last['epoch'] + 1}"))
+        cards.append((f"{last['images_per_second']:.1f}", "images per second"))
+    if validations:
+        last, baseline = validations[-1], validations[-1].get("baseline") or {}
+        for name, unit in (("ssim", ""), ("psnr", " dB"), ("l1", "")):
+            digits = 1 if name == "psnr" else 3
+            label = name.upper()
+            if name in baseline:
+                label += f"; untranslated input {baseline[name]:.{digits}f}"
+            cards.append((f"{last[name]:.{digits}f}{unit}", label))
+    return "".join(
+        [
+            "<div class='cards'>",
+            *(f"<div class='card'><b>{escape(a)}</b><span>{escape(b)}</span></div>" for a, b in cards),
+            "</div>",
+        ]
+    )
+
+
+def _health(rows: Iterable[Mapping[str, Any]]) -> str:
+    notes = [row for row in rows if row["kind"] == "health"]
+    return "".join(f"<div class='warn'>Step {row['step']}: {escape(str(row['text']))}</div>" for row in notes)
+
+
+def _loss_charts(steps: Sequence[Mapping[str, Any]]) -> str:
+    def curve(name: str) -> Curve:
+        label, colour = _LOSS_NAMES[name]
+        return Curve(label, colour, [(r["step"], r["losses"][name]) for r in steps if name in r["losses"]])
+
+    rates = Curve("learning rate", "#7c3aed", [(r["step"], r["learning_rate"]) for r in steps])
+    charts = [
+        draw_chart("Generator: L1", [curve("l1")]),
+        draw_chart("Generator: adversarial", [curve("gan")]),
+        draw_chart("Discriminator", [curve("real"), curve("fake")]),
+        draw_chart("Learning rate", [rates]),
+    ]
+    return f"<div class='charts'>{''.join(charts)}</div>" if any(charts) else ""
+
+
+def _metric_charts(validations: Sequence[Mapping[str, Any]]) -> str:
+    charts = []
+    for name, title in _METRIC_NAMES.items():
+        ours = Curve("translated", "#2563eb", [(row["step"], row[name]) for row in validations])
+        plain = [(row["step"], row["baseline"][name]) for row in validations if row.get("baseline")]
+        charts.append(
+            draw_chart(title, [ours, Curve("untranslated input", "#9ca3af", plain, is_dashed=True)])
+        )
+    return f"<div class='charts'>{''.join(charts)}</div>" if validations else ""
+
+
+def _sample_grids(paths: Sequence[Path]) -> str:
+    """The newest grid large, and a few earlier ones, embedded."""
+    if not paths:
+        return ""
+    *earlier, newest = paths
+    chosen = [earlier[index * len(earlier) // (_GRIDS - 1)] for index in range(min(_GRIDS - 1, len(earlier)))]
+    figures = [f"<figure class='newest'>{_embedded(newest)}</figure>"]
+    figures += [f"<figure>{_embedded(path)}</figure>" for path in reversed(chosen)]
+    return f"<div class='samples'>{''.join(figures)}</div>"
+
+
+def _embedded(path: Path) -> str:
+    packed = io.BytesIO()
+    with PillowImage.open(path) as image:
+        image.convert("RGB").save(packed, "JPEG", quality=88)
+    data = base64.b64encode(packed.getvalue()).decode("ascii")
+    return f'<img alt="input, output, target: {escape(path.stem)}" src="data:image/jpeg;base64,{data}">'
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if name in ("plan", "headline"):
+            continue
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{name} · ")
+        else:
+            rows.append((f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)))
+    return rows
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+    return f"<table>{cells}</table>"

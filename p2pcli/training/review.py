@@ -1,0 +1,117 @@
+"""What happens every so many epochs: validation, a sample grid, the best model, the report page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from p2pcli.errors import ItemError
+from p2pcli.events import Note, Observer
+from p2pcli.io.atomic import write_bytes
+from p2pcli.io.codec import encode
+from p2pcli.training.dataset import PairData
+from p2pcli.training.failures import FailureLog
+from p2pcli.training.report_page import write_report
+from p2pcli.training.run_folder import RunFolder
+from p2pcli.training.runlog import RunLog
+from p2pcli.training.samples import draw_grid
+from p2pcli.training.state import Measured, TrainState
+from p2pcli.training.validation import (
+    HeldOut,
+    is_better,
+    measure,
+    measure_baseline,
+    sample_rows,
+    translate_squares,
+)
+
+
+@dataclass
+class Review:
+    """Measures and shows a run on fixed pairs. `is_validation` is False where they are training pairs."""
+
+    held_out: HeldOut
+    is_validation: bool
+    baseline: dict[str, float]
+    folder: RunFolder
+    observe: Observer
+
+    def run(self, run: TrainState, log: RunLog) -> None:
+        """Validate, remember the best, write samples and report. Changes nothing that training depends on."""
+        recipe = run.recipe
+        shown = recipe.train.sample_images
+        squares = self.held_out.squares if self.is_validation else self.held_out.squares[:shown]
+        start = time.monotonic()
+        results = translate_squares(
+            run.generator, squares, inference=recipe.inference, precision=run.precision
+        )
+        caption = f"step {run.step}, epoch {run.position.epoch}"
+        if self.is_validation and squares:
+            metrics = measure(results, squares)
+            run.measured = Measured(run.step, run.position.epoch, metrics)
+            self._keep_if_best(run, metrics)
+            seconds = round(time.monotonic() - start, 3)
+            row = {"epoch": run.position.epoch, **metrics, "baseline": self.baseline, "seconds": seconds}
+            log.write("validation", run.step, row)
+            text = metrics_text(metrics)
+            self.observe(Note(f"validation at {caption}: {text}", level="detail"))
+            caption += f": {text}"
+        if squares:
+            grid = draw_grid(sample_rows(self.held_out, results[:shown]), caption=caption)
+            path = self.folder.samples / f"step-{run.step:08d}.png"
+            write_bytes(path, encode(grid, ".png"))
+        write_report(self.folder)
+
+    def _keep_if_best(self, run: TrainState, metrics: dict[str, float]) -> None:
+        name = run.recipe.train.best_metric
+        before = None if run.best is None else run.best.metrics[name]
+        if is_better(metrics[name], before, metric=name):
+            run.best = run.measured
+            state = run.generator.state_dict()
+            run.best_weights = {key: value.detach().to("cpu", copy=True) for key, value in state.items()}
+
+
+def metrics_text(metrics: Mapping[str, float]) -> str:
+    """The three numbers as "L1 0.123, PSNR 18.2 dB, SSIM 0.612"."""
+    return f"L1 {metrics['l1']:.3f}, PSNR {metrics['psnr']:.1f} dB, SSIM {metrics['ssim']:.3f}"
+
+
+def load_held_out(
+    pairs: PairData, *, count: int, shown: int, failures: FailureLog
+) -> tuple[HeldOut, tuple[str, ...]]:
+    """The pairs to measure and show, evenly spread over the validation keys, and the keys that were tried.
+
+    Without validation keys `shown` training pairs take their place. Those that cannot be read are recorded
+    and left out.
+    """
+    pool = pairs.split.validation or pairs.split.train
+    tried = spread(pool, count if pairs.split.validation else shown)
+    found = []
+    for key in tried:
+        try:
+            if key not in failures:
+                found.append((key, pairs.validation_square(key)))
+        except ItemError as error:
+            failures.record(key, error)
+    return HeldOut(tuple(key for key, _ in found), tuple(square for _, square in found)), tried
+
+
+def spread(keys: Sequence[str], count: int) -> tuple[str, ...]:
+    """At most `count` of the keys, evenly spaced."""
+    if len(keys) <= count:
+        return tuple(keys)
+    return tuple(keys[index * len(keys) // count] for index in range(count))
+
+
+def new_review(
+    pairs: PairData, run: TrainState, *, folder: RunFolder, failures: FailureLog, observe: Observer
+) -> tuple[Review, tuple[str, ...]]:
+    """A review on pairs loaded now, with the baseline measured; and the validation keys that were tried."""
+    train = run.recipe.train
+    held_out, tried = load_held_out(
+        pairs, count=train.validation_images, shown=train.sample_images, failures=failures
+    )
+    is_validation = bool(pairs.split.validation and held_out.keys)
+    baseline = measure_baseline(held_out.squares) if is_validation else {}
+    return Review(held_out, is_validation, baseline, folder, observe), tried if is_validation else ()

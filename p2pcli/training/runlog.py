@@ -1,0 +1,43 @@
+"""log.jsonl of a run: one JSON object a line, of kind "start", "step", "validation", "health" or "end"."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from p2pcli.io.atomic import write_bytes
+
+
+class RunLog:
+    """Appends rows; each is on disk (flushed) when `write` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, kind: str, step: int, values: Mapping[str, object]) -> None:
+        """Add one row. `step` counts the steps behind us; `cut_after` goes by it."""
+        row = {"kind": kind, "step": step, **values}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def cut_after(self, step: int) -> None:
+        """Drop what a killed run logged after the checkpoint of `step`, and any half-written line."""
+        kept = [row for row in read_log(self.path) if int(str(row.get("step", 0))) <= step]
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
+        write_bytes(self.path, text.encode())
+
+
+def read_log(path: Path) -> list[dict[str, object]]:
+    """All whole rows, in order; [] where there is no file."""
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and "kind" in row:
+            rows.append(row)
+    return rows

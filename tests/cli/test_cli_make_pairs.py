@@ -1,0 +1,83 @@
+"""`p2p make-pairs`: each maker's options are those of the maker, and reach the job as typed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from p2pcli.cli import app
+from p2pcli.cli.make_pairs import Shared
+from p2pcli.pairs import MAKERS
+
+
+def maker_options(maker: str) -> dict[str, str]:
+    """Option name → help of what the command of a maker has beyond the shared options."""
+    command = get_command(app).commands["make-pairs"].commands[maker]
+    shared = {*Shared.__dataclass_fields__, "help"}
+    return {param.name: param.help for param in command.params if param.name not in shared}
+
+
+def test_every_maker_has_its_command():
+    assert sorted(get_command(app).commands["make-pairs"].commands) == sorted(MAKERS)
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_a_command_has_the_makers_options_and_no_others(maker):
+    assert sorted(maker_options(maker)) == sorted(MAKERS[maker].options.model_fields)
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_the_defaults_that_help_shows_are_the_makers(maker):
+    shown = {name: re.search(r"default: (.+?)\]", text)[1] for name, text in maker_options(maker).items()}
+    expected = {
+        name: _shown(name, field.default) for name, field in MAKERS[maker].options.model_fields.items()
+    }
+    differ = {
+        name: (shown[name], expected[name]) for name in shown if expected[name] not in (None, shown[name])
+    }
+    assert differ == {}
+
+
+def _shown(name: str, default: object) -> str | None:
+    """How help shows a default; None where the maker finds the value itself and help says so in words."""
+    if isinstance(default, bool):
+        words = {"l2": ("l1", "l2"), "restore_size": ("keep-small", "restore-size")}
+        return words.get(name, (f"no-{name}", name))[default]
+    return None if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def test_the_job_gets_what_was_typed(run, fake_job):
+    job = fake_job("make_pairs")
+    run(
+        "make-pairs", "edges", "photos", "a.mp4", "-o", "out", "--method", "xdog", "--sigma", 0.9,
+        "--no-thin", "--size", 128, "--fit", "pad", "--fps", 2, "--jitter", "--preview", "-j", 0, "--seed", 4, "--limit",
+        6, "--max-pixels", 1000, "--overwrite", "--dry-run",
+    )  # fmt: skip
+    assert job.args == ("edges", [Path("photos"), Path("a.mp4")], Path("out"))
+    expected = {
+        "options": {"method": "xdog", "sigma": 0.9, "thin": False},
+        "size": 128,
+        "fit": "pad",
+        "every": None,
+        "fps": 2.0,
+        "jitter": True,
+        "preview": True,
+        "workers": 0,
+        "seed": 4,
+        "limit": 6,
+        "max_pixels": 1000,
+        "overwrite": True,
+        "dry_run": True,
+    }
+    assert {name: job.options[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_with_nothing_given_the_current_folder_becomes_pairs_of_the_maker(run, fake_job, maker):
+    job = fake_job("make_pairs")
+    ended = run("make-pairs", maker)
+    assert (job.args, job.options["options"]) == ((maker, [Path()], Path("pairs") / maker), {})
+    assert ended.err.splitlines()[0] == f"The same as: p2p make-pairs {maker} . -o pairs/{maker}"

@@ -1,0 +1,78 @@
+"""`p2p train`: what the job is called with, what is chosen where nothing is given, how it resumes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from p2pcli.events import Stop
+
+
+def test_the_job_gets_what_was_typed(run, fake_job):
+    job = fake_job("train")
+    run(
+        "train", "pairs", "-r", "quick", "-o", "runs/a", "--set", "train.epochs=2", "--set", "losses.l1=10",
+        "--device", "cpu", "--seed", 7, "--limit", 9, "-j", 2, "--resume", "--overwrite", "--dry-run",
+    )  # fmt: skip
+    observed = {name: value for name, value in job.options.items() if name not in ("observe", "stop")}
+    assert job.args == (Path("pairs"),)
+    assert observed == {
+        "recipe": "quick",
+        "output": Path("runs/a"),
+        "overrides": ["train.epochs=2", "losses.l1=10"],
+        "device": "cpu",
+        "seed": 7,
+        "limit": 9,
+        "workers": 2,
+        "resume": True,
+        "overwrite": True,
+        "dry_run": True,
+    }
+
+
+def test_the_newest_dataset_is_taken_and_named(run, fake_job, tmp_path):
+    job = fake_job("train")
+    for age, name in enumerate(["new", "old"]):
+        (tmp_path / "pairs" / name).mkdir(parents=True)
+        os.utime(tmp_path / "pairs" / name, (1000 - age, 1000 - age))
+    ended = run("train", "-r", "quick")
+    assert job.args == (Path("pairs/new"),)
+    assert ended.err == "The same as: p2p train -r quick pairs/new\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent with os.kill")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_stops_at_a_safe_point_and_says_how_to_go_on(run, fake_job, number, code):
+    job = fake_job("train")
+
+    def until_stopped(options: dict[str, object]) -> None:
+        os.kill(os.getpid(), number)
+        stop = options["stop"]
+        assert isinstance(stop, Stop)
+        assert stop.wait(10)
+
+    job.during = until_stopped
+    job.report.interrupted = True
+    job.report.output = Path("runs/auto")
+    ended = run("train", "my pairs")
+    assert ended.code == code
+    assert ended.err == (
+        "Stopped after 1 s. To go on from here: p2p train 'my pairs' -o runs/auto --resume\n"
+    )
+
+
+def test_the_command_that_goes_on_never_overwrites(run, fake_job):
+    job = fake_job("train")
+    job.report.interrupted = True
+    ended = run("train", "pairs", "-o", "r", "--overwrite")
+    assert ended.err.endswith("p2p train pairs -o r --resume\n")
+
+
+def test_signals_are_as_before_once_the_job_is_over(run, fake_job):
+    fake_job("train")
+    before = signal.getsignal(signal.SIGINT)
+    run("train", "pairs")
+    assert signal.getsignal(signal.SIGINT) is before

@@ -1,0 +1,52 @@
+"""`p2p translate`: what the job is called with, what is chosen where nothing is given, how it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def test_the_job_gets_what_was_typed(run, fake_job):
+    job = fake_job("translate")
+    run(
+        "translate", "a.mp4", "photos", "-m", "runs/a", "-o", "out", "--statistics", "running", "--dropout",
+        "--precision", "float32", "-b", 4, "--device", "cpu", "-j", 1, "--seed", 3, "--limit", 5,
+        "--overwrite", "--dry-run",
+    )  # fmt: skip
+    observed = {name: value for name, value in job.options.items() if name not in ("observe", "stop")}
+    assert job.args == ([Path("a.mp4"), Path("photos")],)
+    assert observed == {
+        "model": Path("runs/a"),
+        "output": Path("out"),
+        "device": "cpu",
+        "precision": "float32",
+        "batch_size": 4,
+        "statistics": "running",
+        "dropout": True,
+        "seed": 3,
+        "workers": 1,
+        "limit": 5,
+        "overwrite": True,
+        "dry_run": True,
+    }
+
+
+def test_modes_that_are_not_given_are_left_to_the_model(run, fake_job):
+    job = fake_job("translate")
+    run("translate", "a.mp4", "-m", "runs/a")
+    assert (job.options["statistics"], job.options["dropout"]) == (None, None)
+
+
+def test_the_current_folder_and_the_newest_run_are_taken_and_named(run, fake_job, tmp_path):
+    job = fake_job("translate")
+    (tmp_path / "runs" / "only").mkdir(parents=True)
+    ended = run("translate")
+    assert (job.args, job.options["model"]) == (([Path()],), Path("runs/only"))
+    assert ended.err.splitlines()[0] == "The same as: p2p translate . -m runs/only"
+
+
+def test_the_same_command_goes_on_after_an_interruption(run, fake_job):
+    job = fake_job("translate")
+    job.report.interrupted = True
+    ended = run("translate", "a.mp4", "-m", "runs/a")
+    assert ended.code == 130
+    assert ended.err.endswith("Stopped after 1 s. To go on from here: p2p translate a.mp4 -m runs/a\n")

@@ -1,0 +1,67 @@
+"""Which number format a run gets, and where its networks lie."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from p2pcli.errors import UsageError
+from p2pcli.nets import PatchGAN
+from p2pcli.training import precision as module
+from p2pcli.training.precision import Precision, fastest_dtype
+
+
+@pytest.mark.parametrize(("has_bfloat16", "name"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_on_a_cpu_is_what_the_processor_computes_in(
+    monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool, name: str
+) -> None:
+    monkeypatch.setattr(module, "_cpu_has_bfloat16", lambda: has_bfloat16)
+    assert Precision("cpu", name="auto").name == name
+
+
+@pytest.mark.parametrize(
+    ("capability", "gpu", "dtype"),
+    [
+        ((9, 0), "NVIDIA H100", torch.bfloat16),
+        ((8, 0), "NVIDIA A100", torch.bfloat16),
+        ((7, 5), "NVIDIA GeForce RTX 2080", torch.float16),
+        ((7, 5), "NVIDIA GeForce GTX 1660 Ti", torch.float32),
+        ((7, 0), "Tesla V100", torch.float16),
+        ((6, 1), "NVIDIA GeForce GTX 1080", torch.float32),
+    ],
+)
+def test_auto_on_cuda_follows_the_capability(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], gpu: str, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: gpu)
+    assert fastest_dtype(torch.device("cuda")) is dtype
+
+
+def test_auto_elsewhere_is_float32() -> None:
+    assert fastest_dtype(torch.device("mps")) is torch.float32
+
+
+def test_float16_training_on_a_cpu_is_refused() -> None:
+    with pytest.raises(UsageError, match="float16 training was asked for on cpu"):
+        Precision("cpu", name="float16")
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_placed_weights_have_the_layout(channels_last: bool) -> None:
+    precision = Precision("cpu", channels_last=channels_last)
+    weight = precision.place(PatchGAN(channels=4)).state_dict()["model.2.weight"]
+    assert weight.is_contiguous(memory_format=precision.memory_format)
+    assert precision.image(torch.zeros(2, 3, 4, 4)).is_contiguous(memory_format=precision.memory_format)
+
+
+def test_float32_has_no_state_to_keep() -> None:
+    precision = Precision("cpu", name="float32")
+    assert precision.state_dict() == {}
+    precision.load_state_dict({})
+
+
+def test_layers_compute_in_the_format_inside_autocast() -> None:
+    precision, convolution = Precision("cpu", name="bfloat16"), torch.nn.Conv2d(3, 3, 1)
+    with precision.autocast():
+        assert convolution(torch.zeros(1, 3, 2, 2)).dtype == torch.bfloat16
