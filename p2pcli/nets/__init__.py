@@ -40,7 +40,7 @@ DISCRIMINATORS: dict[str, type[Network]] = {
     "patchgan": PatchGAN,
     "image": ImageDiscriminator,
     "multiscale": MultiscaleDiscriminator,
-    "spade": SPADEDiscriminator,
+    "spade_multiscale": SPADEDiscriminator,
     "srgan": SRGANDiscriminator,
     "global_patch": GlobalPatchDiscriminator,
 }

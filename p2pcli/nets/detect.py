@@ -211,6 +211,7 @@ def _spade(state: State) -> Detected | None:
         "norm": "batch" if "head_0.norm_0.param_free_norm.running_mean" in state else "instance",
         "spectral_norm": "head_0.conv_0.weight_orig" in state,
         "kernel_size": labels.shape[2],
+        "hidden": labels.shape[0],
         "style_grid": None,
     }
     if state["fc.weight"].dim() == 2:
@@ -234,7 +235,7 @@ def _spade_discriminator(state: State) -> Detected | None:
         "scales": len(_numbers(state, r"discriminator_(\d+)\.")),
         "spectral_norm": any(key.endswith("weight_orig") for key in state),
     }
-    return Detected("spade", "discriminator", options)
+    return Detected("spade_multiscale", "discriminator", options)
 
 
 def _style_encoder(state: State) -> Detected | None:

@@ -44,5 +44,6 @@ class ImageDiscriminator(Network):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Judge `x` (B, input_channels, H, W) in [-1, 1]; positive logits mean "real"."""
         logits: Tensor = self.judge(self.features(x))
         return logits

@@ -71,6 +71,7 @@ class InpaintingGenerator(Network):
         self.exit = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(channels, output_channels, 7), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
+        """Fill `x` (B, input_channels, H, W): the picture in [-1, 1] and, last, the mask."""
         result: Tensor = self.exit(self.up(self.body(self.down(self.entry(x)))))
         return result
 
@@ -114,6 +115,7 @@ class GlobalPatchDiscriminator(Network):
         )
 
     def forward(self, x: Tensor) -> list[list[Tensor]]:
+        """Judge `x` (B, input_channels, H, W) in [-1, 1]; positive logits mean "real"."""
         shared = self.trunk(x)
         return [[self.global_path(shared)], [self.patch_path(shared)]]
 

@@ -70,6 +70,7 @@ class MultiscaleDiscriminator(Network):
                 )
 
     def forward(self, x: Tensor) -> list[list[Tensor]]:
+        """Judge `x` (B, input_channels, H, W); positive logits mean "real"."""
         results = []
         for scale in reversed(range(self.scales)):
             results.append(self._judge(x, scale))

@@ -123,6 +123,7 @@ class GlobalGenerator(Network):
         self.model = nn.Sequential(*layers, *_head(channels, output_channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Translate `x` (B, input_channels, H, W): an image in [-1, 1], or one-hot labels and boundaries."""
         result: Tensor = self.model(x)
         return result
 
@@ -173,6 +174,7 @@ class LocalEnhancer(Network):
             self.add_module(f"model{number}_2", nn.Sequential(*exit_))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Translate `x` (B, input_channels, H, W): an image in [-1, 1], or one-hot labels and boundaries."""
         pyramid = [x]
         for _ in range(self.enhancers):
             pyramid.append(half_size(pyramid[-1]))
@@ -212,4 +214,5 @@ class FeatureEncoder(Network):
         self.model = nn.Sequential(*trunk, *_head(channels, output_channels))
 
     def forward(self, image: Tensor, instances: Tensor) -> Tensor:
+        """Features of `image` (B, 3, H, W), averaged over `instances` (B, 1, H, W) of integer ids."""
         return instance_mean(self.model(image), instances)

@@ -6,6 +6,8 @@ Written from the paper; state-dict keys equal the published ones, so trained wei
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -23,8 +25,6 @@ FreeNorm = Literal["batch", "instance"]
 """The norm without parameters inside SPADE."""
 
 _DOUBLINGS: dict[str, int] = {"normal": 5, "more": 6, "most": 7}
-_HIDDEN = 128
-"""Channels between the label map and its γ and β."""
 _STYLE_SIZE = 256
 """Length of the style vector z."""
 
@@ -36,20 +36,27 @@ class SPADE(nn.Module):
     """
 
     def __init__(
-        self, channels: int, label_channels: int, *, norm: FreeNorm = "batch", kernel_size: int = 3
+        self,
+        channels: int,
+        *,
+        label_channels: int,
+        norm: FreeNorm = "batch",
+        kernel_size: int = 3,
+        hidden: int = 128,
     ) -> None:
         super().__init__()
         padding = kernel_size // 2
         self.param_free_norm = _free_norm(norm, channels)
         self.mlp_shared = nn.Sequential(
-            nn.Conv2d(label_channels, _HIDDEN, kernel_size, padding=padding), nn.ReLU(inplace=True)
+            nn.Conv2d(label_channels, hidden, kernel_size, padding=padding), nn.ReLU(inplace=True)
         )
-        self.mlp_gamma = nn.Conv2d(_HIDDEN, channels, kernel_size, padding=padding)
-        self.mlp_beta = nn.Conv2d(_HIDDEN, channels, kernel_size, padding=padding)
+        self.mlp_gamma = nn.Conv2d(hidden, channels, kernel_size, padding=padding)
+        self.mlp_beta = nn.Conv2d(hidden, channels, kernel_size, padding=padding)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        hidden = self.mlp_shared(F.interpolate(labels, size=x.shape[2:], mode="nearest"))
-        result: Tensor = self.param_free_norm(x) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden)
+        """Normalise `x` (B, C, H, W), then scale and shift each pixel by what `labels` say there."""
+        shared = self.mlp_shared(F.interpolate(labels, size=x.shape[2:], mode="nearest"))
+        result: Tensor = self.param_free_norm(x) * (1 + self.mlp_gamma(shared)) + self.mlp_beta(shared)
         return result
 
 
@@ -60,10 +67,8 @@ class SPADEResnetBlock(nn.Module):
         self,
         input_channels: int,
         output_channels: int,
-        label_channels: int,
         *,
-        norm: FreeNorm,
-        kernel_size: int,
+        spade: Callable[[int], SPADE],
         spectral_norm: bool,
     ) -> None:
         super().__init__()
@@ -71,15 +76,16 @@ class SPADEResnetBlock(nn.Module):
         self.learned_skip = input_channels != output_channels
         self.conv_0 = conv2d(input_channels, middle, kernel_size=3, padding=1, spectral_norm=spectral_norm)
         self.conv_1 = conv2d(middle, output_channels, kernel_size=3, padding=1, spectral_norm=spectral_norm)
-        self.norm_0 = SPADE(input_channels, label_channels, norm=norm, kernel_size=kernel_size)
-        self.norm_1 = SPADE(middle, label_channels, norm=norm, kernel_size=kernel_size)
+        self.norm_0 = spade(input_channels)
+        self.norm_1 = spade(middle)
         if self.learned_skip:
             self.conv_s = conv2d(
                 input_channels, output_channels, kernel_size=1, bias=False, spectral_norm=spectral_norm
             )
-            self.norm_s = SPADE(input_channels, label_channels, norm=norm, kernel_size=kernel_size)
+            self.norm_s = spade(input_channels)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """(B, input_channels, H, W) and labels (B, L, h, w) → (B, output_channels, H, W)."""
         skip = self.conv_s(self.norm_s(x, labels)) if self.learned_skip else x
         inner = self.conv_0(_activate(self.norm_0(x, labels)))
         result: Tensor = skip + self.conv_1(_activate(self.norm_1(inner, labels)))
@@ -91,7 +97,8 @@ class SPADEGenerator(Network):
 
     `labels` holds one-hot classes and, where the recipe has one, the instance-boundary channel. Without a
     style vector the smallest feature map is the label map itself. `style_grid` (rows, columns) is the size at
-    which a style vector enters; it fixes the picture's size, and None means no style input.
+    which a style vector enters; it fixes the picture's size, and None means no style input. `hidden` channels
+    lie between the label map and its γ and β.
     """
 
     def __init__(
@@ -104,23 +111,21 @@ class SPADEGenerator(Network):
         norm: FreeNorm = "batch",
         spectral_norm: bool = True,
         kernel_size: int = 3,
+        hidden: int = 128,
         style_grid: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         self.doublings, self.channels, self.style_grid = doublings, channels, style_grid
         factor = 1 << _DOUBLINGS[doublings]
-        self.size_needs = SizeNeeds(multiple_of=factor, minimum=factor)
+        self.size_needs = SizeNeeds(multiple_of=factor, minimum=2 * factor)
         widest = channels * 16
 
+        spade = partial(
+            SPADE, label_channels=input_channels, norm=norm, kernel_size=kernel_size, hidden=hidden
+        )
+
         def block(entering: int, leaving: int) -> SPADEResnetBlock:
-            return SPADEResnetBlock(
-                entering,
-                leaving,
-                input_channels,
-                norm=norm,
-                kernel_size=kernel_size,
-                spectral_norm=spectral_norm,
-            )
+            return SPADEResnetBlock(entering, leaving, spade=spade, spectral_norm=spectral_norm)
 
         self.fc: nn.Module
         if style_grid is None:
@@ -180,6 +185,7 @@ class StyleEncoder(Network):
         self.fc_var = nn.Linear(widths[-1] * 16, _STYLE_SIZE)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of the style of `image` (B, 3, H, W) in [-1, 1]."""
         if image.shape[2:] != (256, 256):
             image = F.interpolate(image, size=(256, 256), mode="bilinear")
         x: Tensor = self.get_submodule("layer1")(image)
@@ -218,6 +224,7 @@ class SPADEDiscriminator(Network):
             self.add_module(f"discriminator_{scale}", judge)
 
     def forward(self, x: Tensor) -> list[list[Tensor]]:
+        """Judge `x` (B, input_channels, H, W); positive logits mean "real"."""
         results = []
         for scale in range(self.scales):
             current, maps = x, []

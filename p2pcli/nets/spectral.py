@@ -45,6 +45,7 @@ class SpectralConv2d(nn.Module):
         return self.weight_orig
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve `x` (B, input_channels, H, W) with the normalised weight."""
         return F.conv2d(x, self._normalised(), self.bias, self.stride, self.padding)
 
     def _normalised(self) -> Tensor:

@@ -58,6 +58,7 @@ class SRResNet(Network):
         self.tail = nn.Conv2d(channels, output_channels, 9, padding=4)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Enlarge `x` (B, input_channels, H, W) in [-1, 1]."""
         shallow = self.head(x)
         result: Tensor = self.tail(self.upscale(shallow + self.fuse(self.body(shallow))))
         return result
@@ -87,6 +88,7 @@ class SRGANDiscriminator(Network):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Judge `x` (B, input_channels, H, W) in [-1, 1]; positive logits mean "real"."""
         logits: Tensor = self.judge(self.features(x))
         return logits
 

@@ -64,6 +64,7 @@ class VGG19Features(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Feature maps of `x` (B, 3, H, W), one for each of `layers`."""
         if self.imagenet_range:
             x = ((x + 1) / 2 - self.mean) / self.deviation
         found: dict[int, Tensor] = {}
