@@ -29,7 +29,7 @@ def extended_dog(
     None, ε follows the picture's mean gray, so that a dark photo does not become a black page.
     """
     narrow, wide = _blurred(gray, sigma, k)
-    level = 0.8 * float(gray.mean()) / 255.0 if epsilon is None else epsilon
+    level = 0.5 * float(gray.mean()) / 255.0 if epsilon is None else epsilon
     return _ink((1.0 + p) * narrow - p * wide, level, phi)
 
 

@@ -24,8 +24,9 @@ class EdgesOptions(MakerOptions):
 
     method: Literal["canny", "sobel", "dog", "xdog"] = "canny"
     """canny: thin binary lines. sobel: soft gradient strength. dog: pen lines. xdog: ink with dark areas."""
-    sigma: float = Field(1.2, ge=0, le=20)
-    """Standard deviation of the Gaussian blur before any detection. 0: none (canny and sobel only)."""
+    sigma: float | None = Field(None, ge=0, le=20)
+    """Standard deviation of the Gaussian blur before any detection; 0: none (canny and sobel only).
+    None: 1.2 for canny and sobel, 0.8 for dog and xdog."""
     detail: float = Field(0.12, gt=0, lt=1)
     """canny: share of the pixels whose gradient lies above the automatic high threshold. More: more lines."""
     low: float | None = Field(None, ge=0)
@@ -37,16 +38,16 @@ class EdgesOptions(MakerOptions):
     """canny, sobel: side of the Sobel kernel. Gradients are scaled to the units of aperture 3."""
     l2: bool = True
     """canny: gradient strength √(dx² + dy²); False: |dx| + |dy|."""
-    gamma: float = Field(0.8, gt=0, le=10)
+    gamma: float = Field(1.0, gt=0, le=10)
     """sobel: exponent on the strength in [0, 1]; below 1 shows weak edges more."""
     k: float = Field(1.6, gt=1, le=20)
     """dog, xdog: the wider Gaussian has k × sigma."""
     tau: float = Field(0.98, gt=0, le=1)
     """dog: weight of the wider Gaussian; lower leaves more noise out."""
-    p: float = Field(20.0, ge=0, le=500)
+    p: float = Field(15.0, ge=0, le=500)
     """xdog: how strongly edges are sharpened."""
     epsilon: float | None = Field(None, ge=0, le=2)
-    """xdog: level below which ink begins. None: automatic, 0.8 × the mean gray of the picture."""
+    """xdog: level below which ink begins. None: automatic, 0.5 × the mean gray of the picture."""
     phi: float = Field(10.0, gt=0, le=1000)
     """dog, xdog: steepness of the soft threshold (dog uses 10 × phi)."""
     threshold: float | None = Field(None, gt=0, lt=1)
@@ -67,6 +68,13 @@ class EdgesOptions(MakerOptions):
             raise ValueError(f"{self.method} needs a sigma above 0, such as 1.0")
         return self
 
+    @property
+    def blur(self) -> float:
+        """`sigma`, or what stands for None."""
+        if self.sigma is not None:
+            return self.sigma
+        return 1.2 if self.method in ("canny", "sobel") else 0.8
+
 
 def make_edges(target: Image, *, rng: np.random.Generator, options: EdgesOptions) -> Image:
     """The drawing (H, W, 1) of `target` (H, W, 3), both uint8; dark lines on white unless inverted."""
@@ -76,7 +84,7 @@ def make_edges(target: Image, *, rng: np.random.Generator, options: EdgesOptions
 
 
 def _canny(gray: Image, options: EdgesOptions) -> Image:
-    found = gradient(gray, sigma=options.sigma, aperture=options.aperture, l2=options.l2)
+    found = gradient(gray, sigma=options.blur, aperture=options.aperture, l2=options.l2)
     high = options.high
     if high is None:
         high = max(automatic_high(found, options.detail), options.low or 0.0)
@@ -85,7 +93,7 @@ def _canny(gray: Image, options: EdgesOptions) -> Image:
 
 
 def _sobel(gray: Image, options: EdgesOptions) -> Image:
-    found = gradient(gray, sigma=options.sigma, aperture=options.aperture)
+    found = gradient(gray, sigma=options.blur, aperture=options.aperture)
     # The strongest half percent saturates: one glint does not make the rest of the drawing pale.
     white = found.level(max(found.quantile(0.995), 4 * NOISE_GRADIENT))
     strength = found.strength
@@ -99,13 +107,13 @@ def _sobel(gray: Image, options: EdgesOptions) -> Image:
 
 
 def _dog(gray: Image, options: EdgesOptions) -> Image:
-    soft = difference_of_gaussians(gray, options.sigma, k=options.k, tau=options.tau, phi=10.0 * options.phi)
+    soft = difference_of_gaussians(gray, options.blur, k=options.k, tau=options.tau, phi=10.0 * options.phi)
     return _finish(soft, options, thin=options.thin)
 
 
 def _xdog(gray: Image, options: EdgesOptions) -> Image:
     soft = extended_dog(
-        gray, options.sigma, k=options.k, p=options.p, epsilon=options.epsilon, phi=options.phi
+        gray, options.blur, k=options.k, p=options.p, epsilon=options.epsilon, phi=options.phi
     )
     return _finish(soft, options, thin=options.thin)
 
