@@ -41,8 +41,9 @@ __all__ = [
     "sniff",
 ]
 
-# Without a handler of its own Pillow's logger would print to stderr; what it says comes as an ItemError.
+# Both would print to stderr, in the middle of a progress bar; what they say comes as an ItemError.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 # EPS starts Ghostscript and WMF calls Windows; the others are recognised by Pillow but have no decoder.
 _REFUSED = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})
