@@ -160,6 +160,7 @@ def _walk(
 ) -> Iterator[tuple[str, Path]]:
     """(relative posix path, path) of every visible file, each real folder once, however links may loop."""
     visited: set[tuple[int, int]] = set()
+    left_out_names = {path.name for path in left_out}
     pending: list[tuple[str, Path, int]] = [("", top, 1)]
     while pending:
         prefix, folder, level = pending.pop()
@@ -176,9 +177,11 @@ def _walk(
             if name.startswith(".") or name in _JUNK_FOLDERS:
                 continue
             path = folder / name
-            if left_out and path.resolve() in left_out:
+            is_folder = path.is_dir()
+            # Resolving every file of a large folder is slow: only those that could be meant.
+            if (is_folder or name in left_out_names) and path.resolve() in left_out:
                 skipped.append(Skipped(path, "the output"))
-            elif not path.is_dir():
+            elif not is_folder:
                 yield prefix + name, path
             elif _is_ours(path):
                 skipped.append(Skipped(path, "written by p2p"))
@@ -267,9 +270,9 @@ def _named_singles(paths: list[Path]) -> list[tuple[str, Path]]:
 
 def _without_repeats(found: _Found) -> list[tuple[str, Path]]:
     """Each file once, though several sources may lead to it."""
-    kept: dict[Path, tuple[str, Path]] = {}
+    kept: dict[str, tuple[str, Path]] = {}
     for relative, path in found.files:
-        place = Path(os.path.normpath(path.absolute()))
+        place = os.path.abspath(path)  # noqa: PTH100 - resolves "..", keeps links, and is ten times as fast
         if place in kept:
             found.skipped.append(Skipped(path, "named by two sources"))
         else:

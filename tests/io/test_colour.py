@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 
 import numpy as np
@@ -147,3 +148,28 @@ def test_tone_curves_follow_the_standard(curve: bytes, at_half: float) -> None:
 def test_a_hostile_curve_gives_colours_and_no_warning(exponent: float) -> None:
     hostile = _matrix_profile(_P3, _parametric(4, exponent, 1.0, -1.0, 9.0, 0.2, 5.0, 5.0))
     assert colour.array_to_srgb(np.zeros((2, 2, 3), np.uint16), hostile).dtype == np.uint16
+
+
+def _cmyk_profile() -> bytes:
+    """No ink is white, full cyan alone is middle gray, every other corner black; PCS Lab, 8-bit tables."""
+    ramp = bytes(range(256))
+    corners = {0: (255, 128, 128), 8: (128, 128, 128)}  # the first channel varies slowest
+    table = b"".join(bytes(corners.get(node, (0, 128, 128))) for node in range(16))
+    matrix = _fixed(1, 0, 0, 0, 1, 0, 0, 0, 1)
+    lut = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix + ramp * 4 + table + ramp * 3
+    profile = bytearray(_profile(b"CMYK", {b"A2B0": lut}))
+    profile[12:16], profile[20:24] = b"prtr", b"Lab "
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("form", ["TIFF", "JPEG"])
+def test_cmyk_follows_its_profile(form: str) -> None:
+    picture = PillowImage.new("CMYK", (16, 8), (0, 0, 0, 0))
+    picture.paste((255, 0, 0, 0), (8, 0, 16, 8))
+    buffer = io.BytesIO()
+    picture.save(buffer, form, icc_profile=_cmyk_profile())
+    image = read_image(buffer.getvalue()).image
+    assert image.shape == (8, 16, 3)
+    assert (image[4, 2] >= 254).all()
+    # L* = 50.2 is 119 in sRGB; the plain formula would give (0, 255, 255).
+    assert np.abs(image[4, 13].astype(int) - 119).max() <= 3
