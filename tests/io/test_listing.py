@@ -125,6 +125,9 @@ def test_names_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
         ("a/**", ["3", "b/4"]),
         ("?.p*", ["1", "2"]),
         ("nothing*", []),
+        ("a?3.png", []),
+        ("**/b/*", ["a/b/4"]),
+        ("**/a/**/*.png", ["a/3", "a/b/4"]),
     ],
 )
 def test_globs_match_as_in_a_shell(tmp_path: Path, pattern: str, expected: list[str]) -> None:
@@ -183,6 +186,29 @@ def test_unreadable_folders_are_skipped_and_unreadable_pictures_stay(tmp_path: P
     (tmp_path / "closed").chmod(0o700)
     assert [entry.key for entry in listing.entries] == ["b"]
     assert "cannot be read" in listing.skipped[0].reason
+
+
+def test_a_folder_that_may_not_be_searched_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _make(tmp_path, "closed/a.png", "b.png")
+    system_listdir, system_stat = os.listdir, os.stat
+
+    def listdir(path: Path) -> list[str]:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return system_listdir(path)
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if Path(path).parent.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return system_stat(path, **options)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    monkeypatch.setattr(os, "stat", stat)
+    listing = list_media(tmp_path)
+    assert [entry.key for entry in listing.entries] == ["b"]
+    assert [item.reason for item in listing.skipped] == ["a folder that cannot be read (Permission denied)"]
 
 
 def test_a_missing_source_names_the_nearest(tmp_path: Path) -> None:
