@@ -72,7 +72,8 @@ def encode(
 
     `image` is (H, W, 1|3|4), uint8 or uint16, RGB order. All formats keep every pixel but three: JPEG
     (4:4:4) and AVIF lose by `quality`, 1 to 100, as WebP does where `webp_lossless` is False; GIF is cut to
-    256 colours. WebP, AVIF and QOI store gray as RGB. `icc` is embedded as it is, without conversion.
+    256 colours. WebP, AVIF and QOI store gray as RGB. `png_compression` is 0 to 9, or None for OpenCV's own
+    filters, which are faster on photos. `icc` is embedded as it is, without conversion.
     Raises `UsageError` for an unknown suffix, and for depth, alpha or a profile that the format cannot hold.
     """
     form = format_of(suffix)
@@ -85,7 +86,7 @@ def encode(
         raise UsageError(
             f"a 16-bit '{suffix}' cannot carry an ICC profile here. Convert the image to sRGB, or to 8 bit."
         )
-    by_format: dict[str, dict[str, Any]] = {
+    options: dict[str, dict[str, Any]] = {
         # `exact` keeps the colours below full transparency. Lossless quality is effort: 75 is libwebp's own.
         "WEBP": {"lossless": webp_lossless, "exact": True, "quality": 75 if webp_lossless else quality},
         "AVIF": {"quality": quality, "subsampling": "4:4:4"},
@@ -94,14 +95,7 @@ def encode(
         "JPEG": {"quality": quality, "subsampling": 0},
         "PNG": {"compress_level": 3 if png_compression is None else png_compression},
     }
-    options = by_format.get(form.name, {})
-    if icc is not None:
-        options["icc_profile"] = icc
-    gray_as_rgb = image.shape[2] == 1 and form.name in ("WEBP", "AVIF", "QOI")
-    planes = np.repeat(image, 3, axis=2) if gray_as_rgb else image[:, :, 0] if image.shape[2] == 1 else image
-    buffer = io.BytesIO()
-    PillowImage.fromarray(np.ascontiguousarray(planes)).save(buffer, form.name, **options)
-    return buffer.getvalue()
+    return _with_pillow(image, form, options.get(form.name, {}), icc)
 
 
 def format_of(suffix: str) -> Format:
@@ -137,6 +131,15 @@ def _objection(image: Image, form: Format) -> str:
     if image.shape[2] not in form.channels:
         return {1: "gray alone", 3: "colour", 4: "transparency"}[image.shape[2]]
     return ""
+
+
+def _with_pillow(image: Image, form: Format, options: dict[str, Any], icc: bytes | None) -> bytes:
+    if image.shape[2] == 1:
+        image = np.repeat(image, 3, axis=2) if form.name in ("WEBP", "AVIF", "QOI") else image[:, :, 0]
+    buffer = io.BytesIO()
+    profile = {} if icc is None else {"icc_profile": icc}
+    PillowImage.fromarray(np.ascontiguousarray(image)).save(buffer, form.name, **options, **profile)
+    return buffer.getvalue()
 
 
 def _with_opencv(
