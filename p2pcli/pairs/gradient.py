@@ -37,11 +37,12 @@ class Gradient(NamedTuple):
         return scaled * scaled if self.is_squared else scaled
 
     def quantile(self, share: float) -> float:
-        """The strength, in gradient units, that `share` of the pixels do not exceed."""
+        """Just below the strength, in gradient units, that `share` of the pixels stay under."""
         index = min(self.strength.size - 1, int(share * self.strength.size))
-        value = float(np.partition(self.strength, index, axis=None)[index])
-        # Half a step above, so that no rounding of the square decides on the pixels that equal it.
-        return (math.sqrt(value + 0.5) if self.is_squared else value) / UNIT[self.aperture]
+        # Half a step below: pixels that equal it, all edges of a flat graphic, are strong, whatever rounding
+        # does to the square.
+        value = max(0.0, float(np.partition(self.strength, index, axis=None)[index]) - 0.5)
+        return (math.sqrt(value) if self.is_squared else value) / UNIT[self.aperture]
 
 
 def gradient(gray: Image, *, sigma: float, aperture: int, l2: bool = True) -> Gradient:
@@ -55,7 +56,7 @@ def gradient(gray: Image, *, sigma: float, aperture: int, l2: bool = True) -> Gr
 
 
 def automatic_high(found: Gradient, detail: float) -> float:
-    """The high threshold that a share `detail` of the pixels exceeds, in gradient units.
+    """The high threshold that a share `detail` of the pixels exceeds, in gradient units (more among equals).
 
     Contrast and brightness cancel out, so dark, bright and hazy photos get about as many lines as any other;
     but never less than the level of noise, so that an empty sky stays empty.
