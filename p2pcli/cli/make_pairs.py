@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,10 +18,15 @@ from p2pcli.cli import options
 from p2pcli.cli.grouped import sharing
 from p2pcli.cli.help import help_page
 from p2pcli.cli.invocation import Invocation
-from p2pcli.cli.running import Printing, Report, finish, run_job, tally_line
+from p2pcli.cli.running import Printing, finish, run_job, tally_line
+from p2pcli.errors import UsageError
 from p2pcli.events import Observer, Stop
 
-PICTURES_PANEL = "Which pictures, at what size"
+if TYPE_CHECKING:
+    from p2pcli.jobs.make_pairs import MakePairsReport
+
+PICTURES = "Which pictures, at what size"
+DATASET = "How they are stored"
 
 app = typer.Typer(rich_markup_mode="rich")
 
@@ -43,60 +48,74 @@ class Shared:
     sources: options.Sources = None
     output: options.Output = None
     size: Annotated[
-        int | None,
-        typer.Option(
-            "--size",
-            min=1,
-            help="Side of the finished pictures in px.",
-            show_default=False,
-            rich_help_panel=PICTURES_PANEL,
-        ),
-    ] = None
+        int,
+        typer.Option("--size", min=1, help="Side of the finished pictures in px.", rich_help_panel=PICTURES),
+    ] = 256
     fit: Annotated[
         Literal["crop", "pad", "stretch", "inside", "source"],
         typer.Option(
             "--fit",
-            help="How a picture comes to that size: cut to a square, padded, stretched, its shorter side "
-            "scaled, or left as it is.",
-            rich_help_panel=PICTURES_PANEL,
+            help="How a picture comes to that size: cut to a square, padded to one, stretched, its shorter "
+            "side scaled, or (source) left as it is.",
+            rich_help_panel=PICTURES,
         ),
     ] = "crop"
+    resample: Annotated[
+        Literal["auto", "area", "bilinear", "bicubic", "lanczos", "nearest"],
+        typer.Option(
+            "--resample", help="Kernel of --fit. auto: area down, bicubic up.", rich_help_panel=PICTURES
+        ),
+    ] = "auto"
     every: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             "--every",
-            min=1,
-            help="Films: take every N-th frame.",
+            help="Films: a frame every 2s, 0.5s, or every 12 (frames). Nothing: one a second.",
             show_default=False,
-            rich_help_panel=PICTURES_PANEL,
+            rich_help_panel=PICTURES,
         ),
     ] = None
     fps: Annotated[
         float | None,
         typer.Option(
-            "--fps",
-            min=0.0,
-            help="Films: take this many frames a second.",
-            show_default=False,
-            rich_help_panel=PICTURES_PANEL,
+            "--fps", help="Films: this many frames a second.", show_default=False, rich_help_panel=PICTURES
         ),
     ] = None
+    background: Annotated[
+        int,
+        typer.Option(
+            "--background", min=0, max=255, help="Gray behind what is transparent.", rich_help_panel=PICTURES
+        ),
+    ] = 255
     split: Annotated[
         str,
-        typer.Option("--split", help="Shares of train/validation/test.", rich_help_panel=PICTURES_PANEL),
+        typer.Option("--split", help="Shares of train/validation/test.", rich_help_panel=DATASET),
     ] = "0.9/0.05/0.05"
     encoding: Annotated[
-        str, typer.Option("--encoding", help="How pictures are stored.", rich_help_panel=PICTURES_PANEL)
-    ] = "auto"
+        Literal["png", "jpg", "webp"],
+        typer.Option("--encoding", help="How pictures are stored.", rich_help_panel=DATASET),
+    ] = "png"
+    quality: Annotated[
+        int,
+        typer.Option("--quality", min=1, max=100, help="Of jpg and webp.", rich_help_panel=DATASET),
+    ] = 95
     jitter: Annotated[
         bool,
         typer.Option(
-            "--jitter", help="Draw what is not given anew for each picture.", rich_help_panel=PICTURES_PANEL
+            "--jitter",
+            help="Draw the maker's options that are not given anew for each picture.",
+            rich_help_panel=DATASET,
         ),
     ] = False
     preview: Annotated[
-        bool, typer.Option("--preview", help="Write a contact sheet, preview.png, as well.")
-    ] = False
+        Path | None,
+        typer.Option(
+            "--preview",
+            help="Where the contact sheet goes. Nothing: preview.png in the dataset.",
+            show_default=False,
+            rich_help_panel=DATASET,
+        ),
+    ] = None
     workers: options.Workers = None
     seed: options.Seed = 0
     limit: options.Limit = None
@@ -146,7 +165,8 @@ def edges(
         _edges("--method", "Thin lines, soft gradients, pen lines, or ink with dark areas.", default="canny"),
     ] = None,
     sigma: Annotated[
-        float | None, _edges("--sigma", "Gaussian blur before detection, in px.", default="1.2")
+        float | None,
+        _edges("--sigma", "Gaussian blur before detection, in px.", default="1.2; dog, xdog 0.8"),
     ] = None,
     detail: Annotated[
         float | None,
@@ -159,14 +179,14 @@ def edges(
         float | None, _edges("--high", "canny: high threshold, 0 to 1443.", default="automatic")
     ] = None,
     aperture: Annotated[
-        int | None, _edges("--aperture", "canny, sobel: side of the Sobel kernel, 3, 5 or 7.", default="3")
+        int | None, _edges("--aperture", "canny, sobel: side of the Sobel kernel, 3 or 5.", default="3")
     ] = None,
     l2: Annotated[
         bool | None,
         _edges("--l2/--l1", "canny: gradient strength √(dx² + dy²) or |dx| + |dy|.", default="l2"),
     ] = None,
     gamma: Annotated[
-        float | None, _edges("--gamma", "sobel: below 1 shows weak edges more.", default="0.8")
+        float | None, _edges("--gamma", "sobel: below 1 shows weak edges more.", default="1")
     ] = None,
     k: Annotated[
         float | None, _edges("--k", "dog, xdog: the wider Gaussian has k × sigma.", default="1.6")
@@ -174,7 +194,7 @@ def edges(
     tau: Annotated[
         float | None, _edges("--tau", "dog: weight of the wider Gaussian.", default="0.98")
     ] = None,
-    p: Annotated[float | None, _edges("--p", "xdog: how strongly edges are sharpened.", default="20")] = None,
+    p: Annotated[float | None, _edges("--p", "xdog: how strongly edges are sharpened.", default="15")] = None,
     epsilon: Annotated[
         float | None, _edges("--epsilon", "xdog: level below which ink begins.", default="automatic")
     ] = None,
@@ -276,12 +296,12 @@ def _run(context: typer.Context, maker: str, given: Mapping[str, object], shared
     invocation: Invocation = context.obj
     sources = shared.sources or [Path()]
     output = shared.output or Path("pairs") / maker
-    extra: list[str | Path] = [*([] if shared.sources else ["."]), *([] if shared.output else ["-o", output])]
+    extra = [*([] if shared.sources else ["."]), *([] if shared.output else ["-o", str(output)])]
     again = invocation.again(extra=extra)
     if extra:
         printing.say(f"The same as: {again}")
 
-    def job(observe: Observer, stop: Stop) -> Report:
+    def job(observe: Observer, stop: Stop) -> MakePairsReport:
         return make_pairs(
             maker,
             sources,
@@ -289,9 +309,12 @@ def _run(context: typer.Context, maker: str, given: Mapping[str, object], shared
             options={name: value for name, value in given.items() if value is not None},
             size=shared.size,
             fit=shared.fit,
+            kernel=shared.resample,
+            background=shared.background,
+            quality=shared.quality,
             every=shared.every,
             fps=shared.fps,
-            split=shared.split,
+            split=_shares(shared.split),
             seed=shared.seed,
             workers=shared.workers,
             encoding=shared.encoding,
@@ -306,5 +329,31 @@ def _run(context: typer.Context, maker: str, given: Mapping[str, object], shared
         )
 
     report, caught = run_job(job, printing=printing)
-    summary = [tally_line(report.tally, unit="pairs", seconds=report.seconds)]
+    summary = _summary(report, dry_run=shared.dry_run)
     finish(report, caught, printing=printing, summary=summary, again=again, dry_run=shared.dry_run)
+
+
+def _shares(text: str) -> list[float]:
+    """ "0.9/0.05/0.05" as numbers."""
+    try:
+        return [float(share) for share in text.split("/")]
+    except ValueError:
+        raise UsageError(
+            f"--split {text}: expected three shares for train, validation and test that sum to 1, such as "
+            "0.9/0.05/0.05."
+        ) from None
+
+
+def _summary(report: MakePairsReport, *, dry_run: bool) -> list[str]:
+    splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
+    size = f"{report.bytes / 1e6:.1f} MB"
+    if dry_run:
+        return [
+            f"Would write {sum(report.splits.values())} pairs ({splits}) to {report.output}: "
+            f"{report.shards} shards, about {size}."
+        ]
+    lines = [tally_line(report.tally, unit="pairs", seconds=report.seconds)]
+    if report.preview is not None:
+        lines.append(f"{splits}; {report.shards} shards, {size}. Have a look: {report.preview}")
+    lines += [f"failed: {one.source}: {one.message}" for one in report.tally.failed[:5]]
+    return lines

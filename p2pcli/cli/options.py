@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +11,6 @@ from p2pcli.cli import completion
 
 RUN_PANEL = "How it runs"
 REPORT_PANEL = "What it prints"
-
-
-class Device(StrEnum):
-    """Where the network runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    MPS = "mps"
 
 
 Sources = Annotated[
@@ -45,11 +35,12 @@ Model = Annotated[
     ),
 ]
 Recipe = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--recipe",
         "-r",
-        help="A shipped recipe (p2p recipes) or a TOML file.",
+        help="A shipped recipe (p2p recipes) or a TOML file. Nothing: pix2pix, or the run's own.",
+        show_default=False,
         autocompletion=completion.recipes,
     ),
 ]
@@ -64,7 +55,7 @@ Workers = Annotated[
     typer.Option(
         "--workers",
         "-j",
-        min=0,
+        min=1,
         help="Worker processes. Nothing: what suits this machine.",
         show_default=False,
         rich_help_panel=RUN_PANEL,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import typer
 
@@ -45,6 +45,9 @@ class Report(Protocol):
         """All of it, as JSON-able values."""
 
 
+R = TypeVar("R", bound=Report)
+
+
 @dataclass(frozen=True)
 class Printing:
     """How much a verb says."""
@@ -64,7 +67,7 @@ class Printing:
             sys.stdout.write(f"{line}\n")
 
 
-def run_job(call: Callable[[Observer, Stop], Report], *, printing: Printing) -> tuple[Report, Caught]:
+def run_job(call: Callable[[Observer, Stop], R], *, printing: Printing) -> tuple[R, Caught]:
     """Call one job with an observer that draws and a stop flag that signals set."""
     stop = Stop()
     with (
@@ -85,7 +88,8 @@ def finish(
 ) -> None:
     """Print the end of a job and leave with its exit code; `again` is the command that resumes it."""
     for line in summary:
-        printing.say(line)
+        # A plan is what a dry run was asked for, so it is data.
+        (printing.data if dry_run else printing.say)(line)
     if report.interrupted:
         printing.say(f"Stopped after {duration(report.seconds)}. To go on from here: {again}")
     if printing.json:

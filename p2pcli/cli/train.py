@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from p2pcli.cli import completion, defaults, options
+from p2pcli.cli import completion, options
 from p2pcli.cli.help import help_page
 from p2pcli.cli.invocation import Invocation
-from p2pcli.cli.running import Printing, Report, finish, run_job
+from p2pcli.cli.progress import duration
+from p2pcli.cli.running import Printing, finish, run_job
 from p2pcli.events import Observer, Stop
+
+if TYPE_CHECKING:
+    from p2pcli.jobs.train_report import TrainReport
 
 SHORT_HELP = "Train a translator on pairs, or on plain photos with pairs made on the fly."
 HELP = help_page(
@@ -35,7 +39,7 @@ def train(
             autocompletion=completion.datasets,
         ),
     ] = None,
-    recipe: options.Recipe = "pix2pix",
+    recipe: options.Recipe = None,
     output: options.Output = None,
     overrides: options.Set = None,
     resume: options.Resume = False,
@@ -52,14 +56,16 @@ def train(
 ) -> None:
     """Train; see HELP."""
     from p2pcli.jobs.train import train as train_job
+    from p2pcli.jobs.train_plan import newest_dataset
 
     printing = Printing(json=as_json, quiet=quiet, verbose=verbose)
     invocation: Invocation = context.obj
-    chosen = data or defaults.newest_dataset()
-    if data is None:
+    chosen = data
+    if data is None and not resume:
+        chosen = newest_dataset(Path("pairs"))
         printing.say(f"The same as: {invocation.again(extra=[chosen])}")
 
-    def job(observe: Observer, stop: Stop) -> Report:
+    def job(observe: Observer, stop: Stop) -> TrainReport:
         return train_job(
             chosen,
             recipe=recipe,
@@ -77,10 +83,26 @@ def train(
         )
 
     report, caught = run_job(job, printing=printing)
-    extra: list[str | Path] = [
-        *([] if data else [chosen]),
-        *([] if output else ["-o", report.output]),
-        "--resume",
+    extra = [
+        *([] if data or chosen is None else [str(chosen)]),
+        *([] if output else ["-o", str(report.output)]),
     ]
-    again = invocation.again(extra=extra, without=["--resume", "--overwrite"])
-    finish(report, caught, printing=printing, summary=[], again=again, dry_run=dry_run)
+    again = invocation.again(extra=[*extra, "--resume"], without=["--resume", "--overwrite"])
+    finish(
+        report,
+        caught,
+        printing=printing,
+        summary=_summary(report, dry_run=dry_run),
+        again=again,
+        dry_run=dry_run,
+    )
+
+
+def _summary(report: TrainReport, *, dry_run: bool) -> list[str]:
+    if dry_run:
+        time = "" if report.estimated_seconds is None else f", about {duration(report.estimated_seconds)}"
+        return [
+            f"Would train {report.total_steps} steps on {report.training_pairs} pairs "
+            f"({report.validation_pairs} for validation) on {report.device}{time}, into {report.output}."
+        ]
+    return [f"{report.steps} of {report.total_steps} steps, in {duration(report.seconds)}"]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from p2pcli.cli import defaults, options
+from p2pcli.cli import options
 from p2pcli.cli.help import help_page
 from p2pcli.cli.invocation import Invocation
-from p2pcli.cli.running import Printing, Report, finish, run_job, tally_line
+from p2pcli.cli.running import Printing, finish, run_job, tally_line
 from p2pcli.events import Observer, Stop
+
+if TYPE_CHECKING:
+    from p2pcli.jobs.translate_report import TranslateReport
 
 MODE_PANEL = "How the network is used"
 
@@ -49,6 +52,15 @@ def translate(
             rich_help_panel=MODE_PANEL,
         ),
     ] = None,
+    prepare: Annotated[
+        Literal["auto", "maker", "none"],
+        typer.Option(
+            "--prepare",
+            help="Whether pictures first go through the pair maker that made the training inputs. auto: yes, "
+            "unless it degrades them.",
+            rich_help_panel=MODE_PANEL,
+        ),
+    ] = "auto",
     precision: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
         typer.Option("--precision", help="Number format of the network.", rich_help_panel=MODE_PANEL),
@@ -64,10 +76,20 @@ def translate(
             rich_help_panel=MODE_PANEL,
         ),
     ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            "--encoding",
+            help="One format for all pictures: png, jpg, webp. Nothing: each one's own.",
+            show_default=False,
+        ),
+    ] = None,
+    quality: Annotated[int, typer.Option("--quality", min=1, max=100, help="Of jpg and webp.")] = 95,
     device: options.DeviceOption = "auto",
     workers: options.Workers = None,
     seed: options.Seed = 0,
     limit: options.Limit = None,
+    max_pixels: options.MaxPixels = 200_000_000,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
@@ -76,18 +98,19 @@ def translate(
     debug: options.Debug = False,
 ) -> None:
     """Translate; see HELP."""
+    from p2pcli.jobs.translate import newest_model
     from p2pcli.jobs.translate import translate as translate_job
 
     printing = Printing(json=as_json, quiet=quiet, verbose=verbose)
     invocation: Invocation = context.obj
     chosen_sources = sources or [Path()]
-    chosen_model = model or defaults.newest_run()
-    extra: list[str | Path] = [*([] if sources else ["."]), *([] if model else ["-m", chosen_model])]
+    chosen_model = model or newest_model(Path("runs")).parent
+    extra = [*([] if sources else ["."]), *([] if model else ["-m", str(chosen_model)])]
     again = invocation.again(extra=extra)
     if extra:
         printing.say(f"The same as: {again}")
 
-    def job(observe: Observer, stop: Stop) -> Report:
+    def job(observe: Observer, stop: Stop) -> TranslateReport:
         return translate_job(
             chosen_sources,
             model=chosen_model,
@@ -97,6 +120,10 @@ def translate(
             batch_size=batch_size,
             statistics=statistics,
             dropout=dropout,
+            prepare=prepare,
+            encoding=encoding,
+            quality=quality,
+            max_pixels=max_pixels,
             seed=seed,
             workers=workers,
             limit=limit,
@@ -107,5 +134,15 @@ def translate(
         )
 
     report, caught = run_job(job, printing=printing)
-    summary = [tally_line(report.tally, unit="files", seconds=report.seconds)]
+    summary = _summary(report, dry_run=dry_run)
     finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run)
+
+
+def _summary(report: TranslateReport, *, dry_run: bool) -> list[str]:
+    if dry_run:
+        return report.outputs
+    lines = [tally_line(report.tally, unit="files", seconds=report.seconds)]
+    if report.frames:
+        failed = f", {report.frames_failed} of them as in the source" if report.frames_failed else ""
+        lines.append(f"{report.frames} film frames{failed}")
+    return [*lines, *(f"failed: {one.source}: {one.message}" for one in report.tally.failed[:5])]

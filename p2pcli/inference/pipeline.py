@@ -81,10 +81,12 @@ class BatchSize:
 
 @dataclass
 class _Held:
-    """Bytes of decoded pictures between decode and finish."""
+    """Bytes of decoded pictures between decode and finish, and how many are being decoded."""
 
     limit: int
+    most_decoding: int
     now: int = 0
+    decoding: int = 0
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def add(self, amount: int) -> None:
@@ -92,14 +94,21 @@ class _Held:
             self.now += amount
             self.changed.notify_all()
 
+    def decoded(self) -> None:
+        with self.changed:
+            self.decoding -= 1
+            self.changed.notify_all()
+
     def is_full(self) -> bool:
         with self.changed:
             return self.now >= self.limit
 
     def wait_for_room(self, cancelled: Callable[[], bool]) -> None:
+        """Wait until one more may be decoded. Nobody knows its weight before, so only few are at a time."""
         with self.changed:
-            while self.now >= self.limit and not cancelled():
+            while (self.now >= self.limit or self.decoding >= self.most_decoding) and not cancelled():
                 self.changed.wait(_POLL_SECONDS)
+            self.decoding += 1
 
 
 @dataclass
@@ -169,16 +178,19 @@ def run_pipeline(
     `ahead` items wait for the network and about `held_bytes` of pictures are in memory. An exception of the
     iterator is raised after everything before it is finished.
     """
-    held = _Held(held_bytes)
+    held = _Held(held_bytes, most_decoding=decoders + 1)
     with (
         ThreadPoolExecutor(decoders, thread_name_prefix="decode") as decode_pool,
         ThreadPoolExecutor(1 if in_order else encoders, thread_name_prefix="encode") as encode_pool,
     ):
 
         def decode(item: Item) -> Loaded:
-            loaded = stages.decode(item)
-            held.add(stages.weigh(loaded))
-            return loaded
+            try:
+                loaded = stages.decode(item)
+                held.add(stages.weigh(loaded))
+                return loaded
+            finally:
+                held.decoded()
 
         reader = _Reader(items, lambda item: decode_pool.submit(decode, item), held, stop, queue.Queue(ahead))
         finisher = _Finisher(stages, encode_pool, held, most=ahead + 2 * encoders)

@@ -35,16 +35,25 @@ _COLUMNS = {
 
 
 def dataset_card(
-    *, title: str, op: str, settings: Mapping[str, object], rows: Mapping[str, int], preview: str | None
+    *,
+    title: str,
+    op: str,
+    settings: Mapping[str, object],
+    splits: Mapping[str, tuple[int, int]],
+    preview: str | None,
 ) -> str:
-    """The text of README.md. `rows` gives the number of pairs of each split; empty splits are left out."""
-    present = {split: count for split, count in rows.items() if count}
-    total = sum(present.values())
+    """The text of README.md. `splits` gives pairs and bytes of each split; empty ones are left out."""
+    present = {split: sizes for split, sizes in splits.items() if sizes[0]}
+    total = sum(pairs for pairs, _ in present.values())
     lines = ["---", *_front_matter(present, total), "---", "", f"# {title}", ""]
     lines += [f"{total} pairs made by `p2p make-pairs {op}`: each row holds an `input` and its `target`.", ""]
     if preview is not None:
         lines += [f"![input and target]({preview})", ""]
-    lines += ["| split | pairs |", "|---|---|", *(f"| {name} | {count} |" for name, count in present.items())]
+    lines += [
+        "| split | pairs |",
+        "|---|---|",
+        *(f"| {name} | {pairs} |" for name, (pairs, _) in present.items()),
+    ]
     lines += ["", "## Columns", "", "| column | what it holds |", "|---|---|"]
     lines += [f"| {name} | {meaning} |" for name, meaning in _COLUMNS.items()]
     lines += ["", "## How it was made", "", "| setting | value |", "|---|---|"]
@@ -53,7 +62,7 @@ def dataset_card(
     return "\n".join(lines)
 
 
-def _front_matter(present: Mapping[str, int], total: int) -> list[str]:
+def _front_matter(present: Mapping[str, tuple[int, int]], total: int) -> list[str]:
     lines = ["task_categories:", "- image-to-image", "size_categories:"]
     lines += [f"- {next((name for limit, name in _SIZES if total < limit), 'n>10M')}"]
     lines += ["configs:", "- config_name: default", "  data_files:"]
@@ -69,6 +78,7 @@ def _front_matter(present: Mapping[str, int], total: int) -> list[str]:
         else:
             lines += [f"    dtype: {feature['dtype']}"]
     lines += ["  splits:"]
-    for split, count in present.items():
-        lines += [f"  - name: {split}", f"    num_examples: {count}"]
-    return lines
+    for split, (pairs, size) in present.items():
+        lines += [f"  - name: {split}", f"    num_bytes: {size}", f"    num_examples: {pairs}"]
+    size = sum(size for _, size in present.values())
+    return [*lines, f"  download_size: {size}", f"  dataset_size: {size}"]

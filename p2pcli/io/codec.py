@@ -7,6 +7,7 @@ Modes are told apart in `p2pcli.io.modes`, profiles in `p2pcli.io.colour`, encod
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import stat
@@ -41,8 +42,9 @@ __all__ = [
     "sniff",
 ]
 
-# Without a handler of its own Pillow's logger would print to stderr; what it says comes as an ItemError.
+# Both would print to stderr, in the middle of a progress bar; what they say comes as an ItemError.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 # EPS starts Ghostscript and WMF calls Windows; the others are recognised by Pillow but have no decoder.
 _REFUSED = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})
@@ -176,12 +178,9 @@ def _open_picture(file: IO[bytes], name: str) -> PillowImage.Image:
     head = file.read(HEAD_BYTES)
     if not head:
         raise ItemError(f"{name}: an empty file (0 bytes). Export or copy it again.")
-    PillowImage.init()
     broken = ""
-    for identifier in PillowImage.ID:
+    for identifier in _identifiers():
         factory, accept = PillowImage.OPEN[identifier]
-        if identifier in _REFUSED:
-            continue
         try:
             if accept is None or accept(head[:16]) is True:
                 file.seek(0)
@@ -198,6 +197,15 @@ def _open_picture(file: IO[bytes], name: str) -> PillowImage.Image:
                 f"{name}: a {identifier} whose header is damaged ({_reason(error)}). Export or copy it again."
             ) from error
     raise ItemError(f"{name}: {_what_else(head, broken)}")
+
+
+@functools.lru_cache(maxsize=1)
+def _identifiers() -> tuple[str, ...]:
+    """Pillow's formats that may be opened, those without a signature last: they try to read anything."""
+    PillowImage.init()
+    return tuple(
+        sorted(set(PillowImage.ID) - _REFUSED, key=lambda name: (PillowImage.OPEN[name][1] is None, name))
+    )
 
 
 def _what_else(head: bytes, broken: str) -> str:

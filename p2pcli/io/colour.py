@@ -159,10 +159,10 @@ def _read_curves(data: bytes, channels: int) -> _Curves | None:
     tags = _tags(data)
     try:
         if channels == 1:
-            return _Curves(_curve(tags[b"kTRC"])[None], None)
+            return _Curves(_safe_curve(tags[b"kTRC"])[None], None)
         if any(tag in tags for tag in (b"A2B0", b"A2B1")):
             return None
-        linear = np.stack([_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")])
+        linear = np.stack([_safe_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")])
         columns = [struct.unpack(">3i", tags[name][8:20]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
     except (KeyError, ValueError, IndexError, struct.error):
         return None
@@ -183,6 +183,12 @@ def _tags(data: bytes) -> dict[bytes, bytes]:
     return tags
 
 
+def _safe_curve(tag: bytes) -> NDArray[np.float32]:
+    """The curve of a tag within 0..1, whatever its parameters lead to."""
+    with np.errstate(all="ignore"):
+        return np.clip(np.nan_to_num(_curve(tag)), 0, 1)
+
+
 def _curve(tag: bytes) -> NDArray[np.float32]:
     """Linear light (0..1) at 0..65535 of a `curv` or `para` tag (ICC.1:2010, 10.5 and 10.15)."""
     x = np.linspace(0, 1, 65536)
@@ -193,7 +199,7 @@ def _curve(tag: bytes) -> NDArray[np.float32]:
         points = np.frombuffer(tag[12 : 12 + 2 * count], dtype=">u2").astype(np.float64)
         if count == 1:
             return np.asarray(np.power(x, points[0] / 256), dtype=np.float32)
-        return np.asarray(np.interp(x, np.linspace(0, 1, count), points / 65535), dtype=np.float32)
+        return np.asarray(np.interp(x, np.linspace(0, 1, len(points)), points / 65535), dtype=np.float32)
     if tag[:4] != b"para":
         raise ValueError("a tone curve of an unknown type")
     kind = int.from_bytes(tag[8:10], "big")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,41 +65,37 @@ def encode(
     *,
     quality: int = 95,
     icc: bytes | None = None,
-    png_compression: int = 3,
+    png_compression: int | None = 3,
     webp_lossless: bool = True,
 ) -> bytes:
     """The bytes of a file with this suffix, such as ".png". The same arguments give the same bytes.
 
     `image` is (H, W, 1|3|4), uint8 or uint16, RGB order. All formats keep every pixel but three: JPEG
     (4:4:4) and AVIF lose by `quality`, 1 to 100, as WebP does where `webp_lossless` is False; GIF is cut to
-    256 colours. WebP, AVIF and QOI store gray as RGB. `icc` is embedded as it is, without conversion.
+    256 colours. WebP, AVIF and QOI store gray as RGB. `png_compression` is 0 to 9, or None for OpenCV's own
+    filters, which are faster on photos. `icc` is embedded as it is, without conversion.
     Raises `UsageError` for an unknown suffix, and for depth, alpha or a profile that the format cannot hold.
     """
     form = format_of(suffix)
     _require_held(image, form, suffix, icc)
+    if form.name == "TIFF" and image.dtype == np.uint16:
+        return _tiff16(image, icc)
     if icc is None and (encoded := _with_opencv(image, form, suffix.lower(), quality, png_compression)):
         return encoded
     if image.dtype == np.uint16:
         raise UsageError(
-            f"{suffix}: a 16-bit image with an ICC profile cannot be written; leave out the profile."
+            f"a 16-bit '{suffix}' cannot carry an ICC profile here. Convert the image to sRGB, or to 8 bit."
         )
-    by_format: dict[str, dict[str, Any]] = {
+    options: dict[str, dict[str, Any]] = {
         # `exact` keeps the colours below full transparency. Lossless quality is effort: 75 is libwebp's own.
         "WEBP": {"lossless": webp_lossless, "exact": True, "quality": 75 if webp_lossless else quality},
         "AVIF": {"quality": quality, "subsampling": "4:4:4"},
         "TIFF": {"compression": "tiff_lzw"},
         "JPEG2000": {"irreversible": False},
         "JPEG": {"quality": quality, "subsampling": 0},
-        "PNG": {"compress_level": png_compression},
+        "PNG": {"compress_level": 3 if png_compression is None else png_compression},
     }
-    options = by_format.get(form.name, {})
-    if icc is not None:
-        options["icc_profile"] = icc
-    gray_as_rgb = image.shape[2] == 1 and form.name in ("WEBP", "AVIF", "QOI")
-    planes = np.repeat(image, 3, axis=2) if gray_as_rgb else image[:, :, 0] if image.shape[2] == 1 else image
-    buffer = io.BytesIO()
-    PillowImage.fromarray(np.ascontiguousarray(planes)).save(buffer, form.name, **options)
-    return buffer.getvalue()
+    return _with_pillow(image, form, options.get(form.name, {}), icc)
 
 
 def format_of(suffix: str) -> Format:
@@ -135,15 +133,27 @@ def _objection(image: Image, form: Format) -> str:
     return ""
 
 
-def _with_opencv(image: Image, form: Format, suffix: str, quality: int, png_compression: int) -> bytes | None:
-    """JPEG and PNG, where OpenCV is faster, and 16 bit, which Pillow lacks in colour. Else None."""
+def _with_pillow(image: Image, form: Format, options: dict[str, Any], icc: bytes | None) -> bytes:
+    if image.shape[2] == 1:
+        image = np.repeat(image, 3, axis=2) if form.name in ("WEBP", "AVIF", "QOI") else image[:, :, 0]
+    buffer = io.BytesIO()
+    profile = {} if icc is None else {"icc_profile": icc}
+    PillowImage.fromarray(np.ascontiguousarray(image)).save(buffer, form.name, **options, **profile)
+    return buffer.getvalue()
+
+
+def _with_opencv(
+    image: Image, form: Format, suffix: str, quality: int, png_compression: int | None
+) -> bytes | None:
+    """JPEG and PNG, where OpenCV is faster, and 16-bit PPM, which Pillow lacks. Else None."""
     if form.name == "JPEG":
         sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
         parameters = [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling]
     elif form.name == "PNG":
-        suffix, parameters = ".png", [cv2.IMWRITE_PNG_COMPRESSION, png_compression]
-    elif image.dtype == np.uint16:
-        suffix, parameters = (suffix if form.name == "PPM" else ".tiff"), []
+        suffix = ".png"
+        parameters = [] if png_compression is None else [cv2.IMWRITE_PNG_COMPRESSION, png_compression]
+    elif image.dtype == np.uint16:  # PPM
+        parameters = []
     else:
         return None
     if image.shape[2] > 1:
@@ -152,3 +162,38 @@ def _with_opencv(image: Image, form: Format, suffix: str, quality: int, png_comp
     if not done:
         raise AssertionError(f"OpenCV could not encode {form.name}")
     return bytes(encoded)
+
+
+def _tiff16(image: Image, icc: bytes | None) -> bytes:
+    """A TIFF 6.0 of one deflated strip: Pillow has no 16-bit colour, OpenCV does not mark alpha as such."""
+    height, width, channels = image.shape
+    strip = zlib.compress(np.ascontiguousarray(image.astype("<u2")).tobytes(), 6)
+    shorts, longs, undefined = "H", "I", "B"
+    fields: list[tuple[int, str, tuple[int, ...] | bytes]] = [
+        (256, longs, (width,)),
+        (257, longs, (height,)),
+        (258, shorts, (16,) * channels),
+        (259, shorts, (8,)),  # compression: deflate
+        (262, shorts, (1 if channels == 1 else 2,)),  # photometric: black is zero, or RGB
+        (273, longs, (8,)),  # the strip follows the header
+        (277, shorts, (channels,)),
+        (278, longs, (height,)),
+        (279, longs, (len(strip),)),
+    ]
+    if channels == 4:
+        fields.append((338, shorts, (2,)))  # the fourth is alpha, not multiplied in
+    if icc is not None:
+        fields.append((34675, undefined, icc))
+    body = bytearray(struct.pack("<2sHI", b"II", 42, 8 + len(strip) + len(strip) % 2) + strip)
+    body += bytes(len(body) % 2)
+    directory, beyond = struct.pack("<H", len(fields)), b""
+    start = len(body) + 2 + 12 * len(fields) + 4
+    for tag, kind, values in fields:
+        data = values if isinstance(values, bytes) else struct.pack(f"<{len(values)}{kind}", *values)
+        entry = struct.pack("<HHI", tag, {"H": 3, "I": 4, "B": 7}[kind], len(values))
+        if len(data) > 4:
+            directory += entry + struct.pack("<I", start + len(beyond))
+            beyond += data + bytes(len(data) % 2)
+        else:
+            directory += entry + data.ljust(4, b"\0")
+    return bytes(body) + directory + bytes(4) + beyond

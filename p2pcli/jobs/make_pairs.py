@@ -135,20 +135,26 @@ def make_pairs(
         background=background,
         jitter=jitter,
     )
-    _check(settings, workers, limit)
+    contact = None if preview is None else Path(preview)
+    _check(settings, workers, limit, contact)
     sampling, shares = parse_sampling(every, fps), check_split(split)
     require_outside(place, given, may_be_below=True)
-    observe(Started("plan", None, "files"))
+    stop = stop or Stop()
     listing = _listing(given, place)
-    plan = build_plan(listing, settings, sampling=sampling, split=shares, limit=limit)
+    observe(Started("plan", len(listing.entries), "files"))
+    plan = build_plan(
+        listing, settings, sampling=sampling, split=shares, limit=limit, observe=observe, stop=stop
+    )
     observe(Ended("plan"))
     report = _report_of(plan, place)
-    if dry_run:
+    if stop.is_set():
+        report.interrupted = True
+        report.tally.close(interrupted=True)
+    elif dry_run:
         report.dry_run = True
         report.bytes = estimate_bytes(plan)
     else:
-        contact = None if preview is None else Path(preview)
-        _run(plan, report, workers or _cores(), contact, overwrite, observe, stop or Stop())
+        _run(plan, report, workers or _cores(), contact, overwrite, observe, stop)
     report.seconds = time.monotonic() - begun
     return report
 
@@ -207,7 +213,7 @@ class _Progress:
             self._observe(Advanced(_STAGE, self._done, self.failed))
 
 
-def _check(settings: PairSettings, workers: int | None, limit: int | None) -> None:
+def _check(settings: PairSettings, workers: int | None, limit: int | None, preview: Path | None) -> None:
     """Every option that can be wrong, before the first file is opened."""
     draw_options(
         maker_named(settings.maker), settings.options, np.random.default_rng(0), jitter=settings.jitter
@@ -223,6 +229,8 @@ def _check(settings: PairSettings, workers: int | None, limit: int | None) -> No
         ("workers", workers is None or workers >= 1, "1 or more"),
         ("limit", limit is None or limit >= 1, "1 or more"),
     ]
+    if preview is not None and (preview.is_dir() or preview.suffix.lower() != ".png"):
+        raise UsageError(f"preview {preview}: expected a file name that ends in .png.")
     for name, is_right, expected in wrong:
         if not is_right:
             found = {"workers": workers, "limit": limit}.get(name, getattr(settings, name, None))

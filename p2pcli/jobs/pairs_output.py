@@ -37,7 +37,7 @@ def begin(output: Path, plan: PairsPlan, *, overwrite: bool) -> dict[str, ShardR
     if before is None and output.exists():
         if not output.is_dir():
             raise UsageError(f"{output} is a file. Choose a folder with -o.")
-        if any(output.iterdir()):
+        if any(not path.name.startswith(".") for path in output.iterdir()):
             raise UsageError(
                 f"{output} holds files that make-pairs did not write. Choose an empty or new folder with -o."
             )
@@ -89,7 +89,9 @@ def finish(
         title=output.resolve().name,
         op=plan.settings.maker,
         settings=described,
-        rows=rows,
+        splits={
+            split: (rows[split], sum(one.bytes for one in records if one.split == split)) for split in SPLITS
+        },
         preview=PREVIEW_FILE if preview is None else None,
     )
     write_bytes(output / "README.md", card.encode())
@@ -182,7 +184,9 @@ def _move_aside(output: Path) -> None:
             shutil.rmtree(output)
         else:
             shutil.rmtree(_aside(output), ignore_errors=True)
-            output.resolve().rename(_aside(output))
+            place = output.resolve()
+            place.rename(_aside(output))
+            place.mkdir()
     except OSError as error:
         fault = environment_fault(error, output)
         if fault is None:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from p2pcli.errors import ItemError, UsageError
+from p2pcli.events import Advanced, Observer, Stop, ignore
 from p2pcli.image import Fit, Kernel
 from p2pcli.io.base import Entry, Listing
 from p2pcli.jobs.pairs_split import SPLITS, Group, assign_splits
@@ -153,17 +154,21 @@ def build_plan(
     sampling: Sampling,
     split: tuple[float, float, float],
     limit: int | None,
+    observe: Observer = ignore,
+    stop: Stop | None = None,
 ) -> PairsPlan:
     """The plan for a listing. Films are opened to learn their frames' times; images are only named.
 
-    `limit` keeps the first so many items in order of their keys.
+    `limit` keeps the first so many items in order of their keys. After `stop` is set the plan stays short.
     """
     groups: list[Group[Item]] = []
     failures: list[Failure] = []
     count = 0
-    for entry in listing.entries:
-        if limit is not None and count >= limit:
+    for number, entry in enumerate(listing.entries):
+        if (limit is not None and count >= limit) or (stop is not None and stop.is_set()):
             break
+        if entry.kind == "video":
+            observe(Advanced("plan", number, len(failures), entry.relative))
         try:
             items = items_of(entry, sampling)
         except ItemError as error:

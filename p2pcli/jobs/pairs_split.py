@@ -43,8 +43,9 @@ def assign_splits(
 ) -> dict[str, list[T]]:
     """Items of each split, in the order of the groups.
 
-    From 3 items on validation gets at least one, from 10 on test too. Where whole groups are too coarse for
-    that (one film, a few films), each film is cut into contiguous blocks of time instead.
+    From 3 items on validation gets at least one, from 10 on test too, and both at least half their share.
+    Where whole groups are too coarse for that (one film, a few films), each film is cut into contiguous
+    blocks of time instead.
     """
     total = sum(len(group.items) for group in groups)
     places = {group.key: _place(group.key, shares, seed) for group in groups}
@@ -52,12 +53,14 @@ def assign_splits(
         ("validation", _ITEMS_FOR_VALIDATION, shares[1]),
         ("test", _ITEMS_FOR_TEST, shares[2]),
     ):
-        if total < at_least or share == 0 or split in places.values():
+        if total < at_least or share == 0:
             continue
-        moved = _movable(groups, places, share * total, seed)
-        if moved is None:
-            return _by_time(groups, places, shares)
-        places[moved.key] = split
+        wanted = max(1, int(share * total / 2))
+        while _count(groups, places, split) < wanted:
+            moved = _movable(groups, places, share * total, seed)
+            if moved is None:
+                return _by_time(groups, places, shares)
+            places[moved.key] = split
     return {
         name: [i for group in groups if places[group.key] == name for i in group.items] for name in SPLITS
     }
@@ -70,8 +73,12 @@ def _place(key: str, shares: tuple[float, float, float], seed: int) -> str:
     return "validation" if fraction < shares[0] + shares[1] or shares[2] == 0 else "test"
 
 
+def _count(groups: Sequence[Group[T]], places: dict[str, str], split: str) -> int:
+    return sum(len(group.items) for group in groups if places[group.key] == split)
+
+
 def _movable(groups: Sequence[Group[T]], places: dict[str, str], wanted: float, seed: int) -> Group[T] | None:
-    """The train group that a still empty split gets: a small one, the nearest to it by hash."""
+    """The train group that a too small split gets: a small one, the nearest to it by hash."""
     candidates = [group for group in groups if places[group.key] == "train" and group.items]
     fitting = [group for group in candidates if len(group.items) <= max(1.0, 3 * wanted)]
     if len(candidates) < 2 or not fitting:

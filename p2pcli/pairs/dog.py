@@ -29,14 +29,16 @@ def extended_dog(
     None, ε follows the picture's mean gray, so that a dark photo does not become a black page.
     """
     narrow, wide = _blurred(gray, sigma, k)
-    level = 0.8 * float(narrow.mean()) if epsilon is None else epsilon
+    level = 0.5 * float(gray.mean()) / 255.0 if epsilon is None else epsilon
     return _ink((1.0 + p) * narrow - p * wide, level, phi)
 
 
 def _blurred(gray: Image, sigma: float, k: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    level = gray.astype(np.float32) / np.float32(255.0)
-    narrow: NDArray[np.float32] = np.asarray(cv2.GaussianBlur(level, (0, 0), sigma), dtype=np.float32)
-    wide: NDArray[np.float32] = np.asarray(cv2.GaussianBlur(level, (0, 0), sigma * k), dtype=np.float32)
+    # 16-bit blurs are bit-exact in OpenCV; float ones depend on the processor.
+    deep = gray.astype(np.uint16) * np.uint16(257)
+    scale = np.float32(1 / 65535)
+    narrow: NDArray[np.float32] = np.asarray(cv2.GaussianBlur(deep, (0, 0), sigma)) * scale
+    wide: NDArray[np.float32] = np.asarray(cv2.GaussianBlur(deep, (0, 0), sigma * k)) * scale
     return narrow, wide
 
 

@@ -8,22 +8,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-import cv2
 import numpy as np
 from pydantic import Field, model_validator
 
 from p2pcli.image import Image
 from p2pcli.pairs.dog import difference_of_gaussians, extended_dog
+from p2pcli.pairs.gradient import NOISE_GRADIENT, automatic_high, canny, crest_positions, gradient
 from p2pcli.pairs.gray import to_gray
-from p2pcli.pairs.lines import drop_short, suppress_non_maxima, thin_lines
+from p2pcli.pairs.lines import drop_short, thin_lines
 from p2pcli.pairs.maker import Between, Maker, MakerOptions
-
-# A gradient this small (Sobel 3×3 of 8-bit values: a step of 6) is sensor noise or JPEG
-# blocking; an automatic threshold never falls below it, or flat pictures would fill with lines.
-_NOISE_GRADIENT = 24.0
-
-# A unit step gives 4, 48 and 640 with the three Sobel kernels; unscaled, the last overflows 16 bits.
-_APERTURE_SCALES = {3: 1.0, 5: 4 / 48, 7: 4 / 640}
 
 
 class EdgesOptions(MakerOptions):
@@ -31,8 +24,9 @@ class EdgesOptions(MakerOptions):
 
     method: Literal["canny", "sobel", "dog", "xdog"] = "canny"
     """canny: thin binary lines. sobel: soft gradient strength. dog: pen lines. xdog: ink with dark areas."""
-    sigma: float = Field(1.2, ge=0, le=20)
-    """Standard deviation of the Gaussian blur before any detection. 0: none (canny and sobel only)."""
+    sigma: float | None = Field(None, ge=0, le=20)
+    """Standard deviation of the Gaussian blur before any detection; 0: none (canny and sobel only).
+    None: 1.2 for canny and sobel, 0.8 for dog and xdog."""
     detail: float = Field(0.12, gt=0, lt=1)
     """canny: share of the pixels whose gradient lies above the automatic high threshold. More: more lines."""
     low: float | None = Field(None, ge=0)
@@ -40,20 +34,20 @@ class EdgesOptions(MakerOptions):
     None: 0.4 × high, the ratio of Matlab's edge function."""
     high: float | None = Field(None, gt=0)
     """canny: high hysteresis threshold. None: automatic, see `detail`."""
-    aperture: Literal[3, 5, 7] = 3
+    aperture: Literal[3, 5] = 3
     """canny, sobel: side of the Sobel kernel. Gradients are scaled to the units of aperture 3."""
     l2: bool = True
     """canny: gradient strength √(dx² + dy²); False: |dx| + |dy|."""
-    gamma: float = Field(0.8, gt=0, le=10)
+    gamma: float = Field(1.0, gt=0, le=10)
     """sobel: exponent on the strength in [0, 1]; below 1 shows weak edges more."""
     k: float = Field(1.6, gt=1, le=20)
     """dog, xdog: the wider Gaussian has k × sigma."""
     tau: float = Field(0.98, gt=0, le=1)
     """dog: weight of the wider Gaussian; lower leaves more noise out."""
-    p: float = Field(20.0, ge=0, le=500)
+    p: float = Field(15.0, ge=0, le=500)
     """xdog: how strongly edges are sharpened."""
     epsilon: float | None = Field(None, ge=0, le=2)
-    """xdog: level below which ink begins. None: automatic, 0.8 × the mean gray of the picture."""
+    """xdog: level below which ink begins. None: automatic, 0.5 × the mean gray of the picture."""
     phi: float = Field(10.0, gt=0, le=1000)
     """dog, xdog: steepness of the soft threshold (dog uses 10 × phi)."""
     threshold: float | None = Field(None, gt=0, lt=1)
@@ -74,6 +68,13 @@ class EdgesOptions(MakerOptions):
             raise ValueError(f"{self.method} needs a sigma above 0, such as 1.0")
         return self
 
+    @property
+    def blur(self) -> float:
+        """`sigma`, or what stands for None."""
+        if self.sigma is not None:
+            return self.sigma
+        return 1.2 if self.method in ("canny", "sobel") else 0.8
+
 
 def make_edges(target: Image, *, rng: np.random.Generator, options: EdgesOptions) -> Image:
     """The drawing (H, W, 1) of `target` (H, W, 3), both uint8; dark lines on white unless inverted."""
@@ -82,65 +83,42 @@ def make_edges(target: Image, *, rng: np.random.Generator, options: EdgesOptions
     return np.ascontiguousarray(lines)[:, :, None]
 
 
-def canny_thresholds(strength: Image, options: EdgesOptions) -> tuple[float, float]:
-    """Low and high hysteresis threshold for a gradient `strength` (H, W).
-
-    High is the (1 − detail) quantile of the strengths: contrast and brightness cancel out, so dark, bright
-    and hazy photos get about as many lines as any other. It never falls below the level of noise.
-    """
+def _canny(gray: Image, options: EdgesOptions) -> Image:
+    found = gradient(gray, sigma=options.blur, aperture=options.aperture, l2=options.l2)
     high = options.high
     if high is None:
-        high = max(float(np.quantile(strength, 1.0 - options.detail)), _NOISE_GRADIENT)
-        if options.low is not None:
-            high = max(high, options.low)
+        high = max(automatic_high(found, options.detail), options.low or 0.0)
     low = 0.4 * high if options.low is None else options.low
-    return low, high
-
-
-def _canny(gray: Image, options: EdgesOptions) -> Image:
-    # Canny 1986, with OpenCV's non-maximum suppression and hysteresis.
-    dx, dy = _gradients(gray, options, cv2.CV_16S)
-    wide_x, wide_y = dx.astype(np.float32), dy.astype(np.float32)
-    strength: Image = cv2.magnitude(wide_x, wide_y) if options.l2 else np.abs(wide_x) + np.abs(wide_y)
-    low, high = canny_thresholds(strength, options)
-    lines: Image = cv2.Canny(dx, dy, low, high, L2gradient=options.l2)
-    return drop_short(lines, options.min_length)
+    return canny(found, low, high, min_length=options.min_length)
 
 
 def _sobel(gray: Image, options: EdgesOptions) -> Image:
-    dx, dy = _gradients(gray, options, cv2.CV_32F)
-    strength: Image = cv2.magnitude(dx, dy)
+    found = gradient(gray, sigma=options.blur, aperture=options.aperture)
     # The strongest half percent saturates: one glint does not make the rest of the drawing pale.
-    scale = max(float(np.quantile(strength, 0.995)), 4 * _NOISE_GRADIENT)
+    white = found.level(max(found.quantile(0.995), 4 * NOISE_GRADIENT))
+    strength = found.strength
     if options.thin:
-        strength = suppress_non_maxima(strength, dx, dy)
-    soft: Image = np.clip(strength / scale, 0.0, 1.0) ** options.gamma
+        crests = crest_positions(found, above=0)
+        strength = np.zeros_like(strength)
+        strength.reshape(-1)[crests] = found.strength.reshape(-1)[crests]
+    squared = np.clip(strength / np.float32(white), 0.0, 1.0)
+    soft: Image = squared ** np.float32(options.gamma / 2)
     return _finish(soft, options, thin=False)
 
 
 def _dog(gray: Image, options: EdgesOptions) -> Image:
-    soft = difference_of_gaussians(gray, options.sigma, k=options.k, tau=options.tau, phi=10.0 * options.phi)
+    soft = difference_of_gaussians(gray, options.blur, k=options.k, tau=options.tau, phi=10.0 * options.phi)
     return _finish(soft, options, thin=options.thin)
 
 
 def _xdog(gray: Image, options: EdgesOptions) -> Image:
     soft = extended_dog(
-        gray, options.sigma, k=options.k, p=options.p, epsilon=options.epsilon, phi=options.phi
+        gray, options.blur, k=options.k, p=options.p, epsilon=options.epsilon, phi=options.phi
     )
     return _finish(soft, options, thin=options.thin)
 
 
 _STRENGTHS = {"canny": _canny, "sobel": _sobel, "dog": _dog, "xdog": _xdog}
-
-
-def _gradients(gray: Image, options: EdgesOptions, depth: int) -> tuple[Image, Image]:
-    if options.sigma > 0:
-        gray = cv2.GaussianBlur(gray, (0, 0), options.sigma)
-    side = options.aperture
-    scale = _APERTURE_SCALES[side]
-    dx: Image = cv2.Sobel(gray, depth, 1, 0, ksize=side, scale=scale)
-    dy: Image = cv2.Sobel(gray, depth, 0, 1, ksize=side, scale=scale)
-    return dx, dy
 
 
 def _finish(soft: Image, options: EdgesOptions, *, thin: bool) -> Image:

@@ -12,7 +12,6 @@ from p2pcli.image import Image
 from p2pcli.pairs.maker import Between, Maker, MakerOptions
 
 _WEIGHTS = {
-    "bt601": (0.299, 0.587, 0.114),
     "bt709": (0.2126, 0.7152, 0.0722),
     "average": (1 / 3, 1 / 3, 1 / 3),
 }
@@ -46,9 +45,9 @@ def to_gray(target: Image, method: str) -> Image:
     if method == "bt601":
         luma: Image = cv2.cvtColor(target, cv2.COLOR_RGB2GRAY)
         return luma
-    weights = np.asarray([_WEIGHTS[method]], dtype=np.float32)
-    mixed: Image = np.rint(cv2.transform(target.astype(np.float32), weights)).astype(np.uint8)
-    return mixed.reshape(target.shape[:2])
+    red, green, blue = (np.float32(weight) for weight in _WEIGHTS[method])
+    mixed: Image = target[:, :, 0] * red + target[:, :, 1] * green + target[:, :, 2] * blue
+    return np.rint(mixed).astype(np.uint8)
 
 
 MAKER = Maker(

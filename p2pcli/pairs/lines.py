@@ -1,4 +1,4 @@
-"""What is done to lines after detection: thinning, non-maximum suppression, removal of specks."""
+"""What is done to lines after detection: thinning, and removal of specks."""
 
 from __future__ import annotations
 
@@ -22,31 +22,6 @@ def drop_short(lines: Image, min_length: int) -> Image:
     kept[0] = 0
     cleaned: Image = kept[labels]
     return cleaned
-
-
-def suppress_non_maxima(strength: Image, dx: Image, dy: Image) -> Image:
-    """`strength` (H, W) with 0 wherever a neighbour along the gradient, in 45° steps, is stronger."""
-    padded = np.pad(strength, 1)
-    height, width = strength.shape
-
-    def shifted(down: int, right: int) -> Image:
-        return padded[1 + down : 1 + down + height, 1 + right : 1 + right + width]
-
-    # 22.5°: tan = √2 − 1; 67.5°: tan = √2 + 1.
-    flat = np.abs(dy) <= np.abs(dx) * np.float32(0.41421357)
-    steep = np.abs(dy) > np.abs(dx) * np.float32(2.4142135)
-    falling = dx * dy > 0
-    ahead = np.where(
-        flat, shifted(0, 1), np.where(steep, shifted(1, 0), np.where(falling, shifted(1, 1), shifted(1, -1)))
-    )
-    behind = np.where(
-        flat,
-        shifted(0, -1),
-        np.where(steep, shifted(-1, 0), np.where(falling, shifted(-1, -1), shifted(-1, 1))),
-    )
-    # Strict on one side only: of two equal neighbours one stays.
-    crests: Image = np.where((strength > ahead) & (strength >= behind), strength, np.float32(0.0))
-    return crests
 
 
 def thin_lines(lines: Image) -> Image:

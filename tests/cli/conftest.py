@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import types
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,9 +43,22 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
 @dataclass
 class FakeReport:
-    """What a recording job gives back."""
+    """What a recording job gives back; it has what the reports of all verbs have."""
 
     output: Path
+    splits: dict[str, int] = field(default_factory=lambda: {"train": 2, "validation": 1})
+    shards: int = 2
+    bytes: int = 1_500_000
+    preview: Path | None = None
+    outputs: list[str] = field(default_factory=lambda: ["made/a.png"])
+    frames: int = 0
+    frames_failed: int = 0
+    steps: int = 5
+    total_steps: int = 10
+    training_pairs: int = 2
+    validation_pairs: int = 1
+    device: str = "cpu"
+    estimated_seconds: float | None = 90.0
     tally: Tally = field(default_factory=lambda: Tally(planned=3, written=3))
     interrupted: bool = False
     seconds: float = 1.0
@@ -84,9 +96,7 @@ def fake_job(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], FakeJob]:
 
     def fake_job(verb: str) -> FakeJob:
         job = FakeJob(verb)
-        module = types.ModuleType(f"p2pcli.jobs.{verb}")
-        setattr(module, verb, job)
-        monkeypatch.setitem(sys.modules, f"p2pcli.jobs.{verb}", module)
+        monkeypatch.setattr(importlib.import_module(f"p2pcli.jobs.{verb}"), verb, job)
         return job
 
     return fake_job

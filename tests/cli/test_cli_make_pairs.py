@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from typer.main import get_command
 
 from p2pcli.cli import app
 from p2pcli.cli.make_pairs import Shared
+from p2pcli.jobs.make_pairs import make_pairs
 from p2pcli.pairs import MAKERS
 
 
@@ -53,8 +55,9 @@ def test_the_job_gets_what_was_typed(run, fake_job):
     job = fake_job("make_pairs")
     run(
         "make-pairs", "edges", "photos", "a.mp4", "-o", "out", "--method", "xdog", "--sigma", 0.9,
-        "--no-thin", "--size", 128, "--fit", "pad", "--fps", 2, "--jitter", "--preview", "-j", 0, "--seed", 4, "--limit",
-        6, "--max-pixels", 1000, "--overwrite", "--dry-run",
+        "--no-thin", "--size", 128, "--resample", "lanczos", "--background", 0, "--fit", "pad", "--fps", 2, "--jitter", "--preview", "p.png", "-j", 1, "--encoding", "jpg",
+        "--quality", 70, "--split", "0.8/0.2/0", "--seed", 4,
+        "--limit", 6, "--max-pixels", 1000, "--overwrite", "--dry-run",
     )  # fmt: skip
     assert job.args == ("edges", [Path("photos"), Path("a.mp4")], Path("out"))
     expected = {
@@ -64,8 +67,13 @@ def test_the_job_gets_what_was_typed(run, fake_job):
         "every": None,
         "fps": 2.0,
         "jitter": True,
-        "preview": True,
-        "workers": 0,
+        "preview": Path("p.png"),
+        "workers": 1,
+        "kernel": "lanczos",
+        "background": 0,
+        "encoding": "jpg",
+        "quality": 70,
+        "split": [0.8, 0.2, 0.0],
         "seed": 4,
         "limit": 6,
         "max_pixels": 1000,
@@ -81,3 +89,30 @@ def test_with_nothing_given_the_current_folder_becomes_pairs_of_the_maker(run, f
     ended = run("make-pairs", maker)
     assert (job.args, job.options["options"]) == ((maker, [Path()], Path("pairs") / maker), {})
     assert ended.err.splitlines()[0] == f"The same as: p2p make-pairs {maker} . -o pairs/{maker}"
+
+
+def test_with_defaults_alone_the_job_gets_its_own_defaults(run, fake_job):
+    own = {
+        name: parameter.default
+        for name, parameter in inspect.signature(make_pairs).parameters.items()
+        if name not in ("maker", "sources", "output", "options", "observe", "stop")
+    }
+    job = fake_job("make_pairs")
+    run("make-pairs", "edges", "photos")
+    given = {name: tuple(value) if name == "split" else value for name, value in job.options.items()}
+    assert {name: given[name] for name in own} == own
+
+
+def test_a_split_that_is_no_numbers_is_refused(run):
+    ended = run("make-pairs", "gray", ".", "-o", "out", "--split", "most")
+    assert (ended.code, ended.err) == (
+        2,
+        "p2p: --split most: expected three shares for train, validation and test that sum to 1, such as "
+        "0.9/0.05/0.05.\n",
+    )
+
+
+def test_a_dry_run_prints_the_plan_as_data(run, fake_job):
+    fake_job("make_pairs")
+    ended = run("make-pairs", "gray", "photos", "--dry-run")
+    assert ended.out == "Would write 3 pairs (train 2, validation 1) to made: 2 shards, about 1.5 MB.\n"

@@ -9,7 +9,8 @@ def test_the_job_gets_what_was_typed(run, fake_job):
     job = fake_job("translate")
     run(
         "translate", "a.mp4", "photos", "-m", "runs/a", "-o", "out", "--statistics", "running", "--dropout",
-        "--precision", "float32", "-b", 4, "--device", "cpu", "-j", 1, "--seed", 3, "--limit", 5,
+        "--precision", "float32", "--prepare", "none", "--encoding", "png", "--quality", 80, "--max-pixels", 99,
+         "-b", 4, "--device", "cpu", "-j", 1, "--seed", 3, "--limit", 5,
         "--overwrite", "--dry-run",
     )  # fmt: skip
     observed = {name: value for name, value in job.options.items() if name not in ("observe", "stop")}
@@ -22,6 +23,10 @@ def test_the_job_gets_what_was_typed(run, fake_job):
         "batch_size": 4,
         "statistics": "running",
         "dropout": True,
+        "prepare": "none",
+        "encoding": "png",
+        "quality": 80,
+        "max_pixels": 99,
         "seed": 3,
         "workers": 1,
         "limit": 5,
@@ -39,6 +44,7 @@ def test_modes_that_are_not_given_are_left_to_the_model(run, fake_job):
 def test_the_current_folder_and_the_newest_run_are_taken_and_named(run, fake_job, tmp_path):
     job = fake_job("translate")
     (tmp_path / "runs" / "only").mkdir(parents=True)
+    (tmp_path / "runs" / "only" / "model.safetensors").touch()
     ended = run("translate")
     assert (job.args, job.options["model"]) == (([Path()],), Path("runs/only"))
     assert ended.err.splitlines()[0] == "The same as: p2p translate . -m runs/only"
@@ -50,3 +56,8 @@ def test_the_same_command_goes_on_after_an_interruption(run, fake_job):
     ended = run("translate", "a.mp4", "-m", "runs/a")
     assert ended.code == 130
     assert ended.err.endswith("Stopped after 1 s. To go on from here: p2p translate a.mp4 -m runs/a\n")
+
+
+def test_a_dry_run_prints_what_would_be_written_as_data(run, fake_job):
+    fake_job("translate")
+    assert run("translate", "a", "-m", "m", "--dry-run").out == "made/a.png\n"

@@ -79,19 +79,22 @@ def test_usage_errors_are_one_line_and_end_with_2(run, words, error):
     [
         (
             "train",
-            "no DATA given and no dataset under pairs/ here. Expected a dataset, paired folders or photos: "
-            "make one with p2p make-pairs edges photos/, or name yours: p2p train DATA.",
+            "no DATA was named, and there is no dataset under pairs/. Make one with p2p make-pairs edges "
+            "PHOTOS, or name a folder: p2p train PHOTOS --set pairs.maker=edges.",
         ),
         (
             "translate",
-            "no model given and no run under runs/ here. Expected a model file or a run folder: train one "
-            "with p2p train, or name yours: p2p translate SOURCE -m MODEL.",
+            "no model given and no finished run under runs/. Train one with p2p train, or name yours with "
+            "-m MODEL.",
+        ),
+        (
+            "make-pairs gray",
+            ".: no image and no video. Expected photos or films: check the path.",
         ),
     ],
 )
-def test_a_verb_with_nothing_to_take_ends_with_4(run, fake_job, verb, error):
-    fake_job(verb)
-    ended = run(verb)
+def test_a_verb_with_nothing_to_take_ends_with_4(run, verb, error):
+    ended = run(*verb.split(), "-q")
     assert (ended.code, ended.out, ended.err) == (4, "", f"p2p: {error}\n")
 
 

@@ -137,3 +137,58 @@ def as_rgb(
         return image
     wide = image.astype(np.uint32)
     return ((wide * 255 + 32767) // 65535).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The H.273 numbers, and the range, that a stream carries."""
+
+    matrix: int
+    range: int
+    primaries: int
+    transfer: int
+
+
+def written_colour(source: Colour) -> Colour:
+    """The colour a film is written with: the source's if it is SDR BT.601 or 709, else BT.709 limited."""
+    if source.is_wide or source.matrix not in ("bt601", "bt709"):
+        return Colour("bt709", "limited", int(ColorPrimaries.BT709), int(ColorTrc.BT709))
+    is_hd = source.matrix == "bt709"
+    primaries = ColorPrimaries.BT709 if is_hd else ColorPrimaries.SMPTE170M
+    transfer = ColorTrc.BT709 if is_hd else ColorTrc.SMPTE170M
+    return Colour(
+        source.matrix,
+        source.range,
+        int(primaries) if source.primaries == UNSPECIFIED else source.primaries,
+        int(transfer) if source.transfer == UNSPECIFIED else source.transfer,
+    )
+
+
+def tags_of(colour: Colour) -> Tags:
+    """What to write into a stream of `colour`."""
+    matrix = {"bt709": 1, "bt601": 5 if colour.primaries == ColorPrimaries.BT470BG else 6}[colour.matrix]
+    is_full = colour.range == "full"
+    return Tags(
+        matrix, int(ColorRange.JPEG if is_full else ColorRange.MPEG), colour.primaries, colour.transfer
+    )
+
+
+def as_yuv(
+    image: Image, colour: Colour, *, reformatter: VideoReformatter, pix_fmt: str, threads: int = 1
+) -> VideoFrame:
+    """`image`, RGB (H, W, 3) uint8, as a frame of `pix_fmt` in `colour`'s matrix and range, tagged so."""
+    tags = tags_of(colour)
+    frame = reformatter.reformat(
+        VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),
+        format=pix_fmt,
+        src_color_range=ColorRange.JPEG,
+        dst_colorspace=SCALER_MATRICES[colour.matrix],
+        dst_color_range=tags.range,
+        interpolation=WRITE_FLAGS,
+        threads=threads,
+    )
+    frame.colorspace = tags.matrix
+    frame.color_range = tags.range
+    frame.color_primaries = tags.primaries
+    frame.color_trc = tags.transfer
+    return frame
