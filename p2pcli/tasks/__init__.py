@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from p2pcli.errors import RecipeError
 from p2pcli.nets import DISCRIMINATORS, GENERATORS, Network, init_weights
-from p2pcli.recipe import Recipe, UNet
+from p2pcli.recipe import Recipe, SRResNet, UNet
 from p2pcli.tasks.paired import Batch, PairedTask
 
 __all__ = ["TASKS", "Batch", "PairedTask", "build_discriminator", "build_generator", "build_task"]
@@ -43,6 +43,7 @@ def _build_paired(recipe: Recipe) -> PairedTask:
     weights = recipe.losses.model_dump()
     if not any(weights.values()):
         raise RecipeError("losses: every weight is 0, so there is nothing to learn. Set losses.l1=100.")
+    _require_pictures(recipe)
     generator, discriminator = build_generator(recipe), build_discriminator(recipe)
     for section, network in (("generator", generator), ("discriminator", discriminator)):
         _require_size(section, network, recipe.data.size)
@@ -57,6 +58,22 @@ def _build_paired(recipe: Recipe) -> PairedTask:
         objective=recipe.discriminator.objective,
         conditional=recipe.discriminator.conditional,
     )
+
+
+def _require_pictures(recipe: Recipe) -> None:
+    """An imported model may have any channels and any scale; training reads pictures of one size."""
+    channels = {"input": recipe.data.input_channels, "target": recipe.data.target_channels}
+    for side, count in channels.items():
+        if count not in (1, 3):
+            raise RecipeError(
+                f"data.{side}_channels {count}: training reads pictures, which have 1 or 3 channels. "
+                f"Set data.{side}_channels=3."
+            )
+    if isinstance(recipe.generator, SRResNet):
+        raise RecipeError(
+            "generator srresnet: its target is larger than its input, while training reads pairs of one size. "
+            "Choose another generator, such as resnet."
+        )
 
 
 def _require_size(section: str, network: Network, size_px: int) -> None:

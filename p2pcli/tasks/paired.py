@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from p2pcli.losses import OBJECTIVES, l1
+from p2pcli.losses import OBJECTIVES, Verdict, l1, over_scales
 
 
 class Batch(NamedTuple):
@@ -56,8 +56,8 @@ class PairedTask:
         """D's terms "fake" and "real", each times 0.5 as published; `fakes` are detached here."""
         if not self.gan_weight:
             return {}
-        fake = self.objective.fake(self._judge(batch, fakes.detach()))
-        real = self.objective.real(self._judge(batch, batch.target))
+        fake = over_scales(self.objective.fake, self._judge(batch, fakes.detach()))
+        real = over_scales(self.objective.real, self._judge(batch, batch.target))
         return {"fake": fake * 0.5, "real": real * 0.5}
 
     def generator_losses(self, batch: Batch, fakes: Tensor) -> dict[str, Tensor]:
@@ -65,16 +65,16 @@ class PairedTask:
         losses = {}
         if self.gan_weight:
             with frozen(self.discriminator):
-                logits = self._judge(batch, fakes)
-            losses["gan"] = self.objective.generator(logits) * self.gan_weight
+                verdict = self._judge(batch, fakes)
+            losses["gan"] = over_scales(self.objective.generator, verdict) * self.gan_weight
         if self.l1_weight:
             losses["l1"] = l1(fakes, batch.target) * self.l1_weight
         return losses
 
-    def _judge(self, batch: Batch, images: Tensor) -> Tensor:
+    def _judge(self, batch: Batch, images: Tensor) -> Verdict:
         seen = torch.cat([batch.input, images.to(batch.input.dtype)], 1) if self.conditional else images
-        logits: Tensor = self.discriminator(seen)
-        return logits
+        verdict: Verdict = self.discriminator(seen)
+        return verdict
 
 
 @contextmanager

@@ -1,0 +1,137 @@
+"""Recipes from TOML files and plain values, with overrides, and errors that name the key."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from p2pcli.errors import RecipeError, did_you_mean
+from p2pcli.recipe.discriminators import DISCRIMINATOR_SECTIONS
+from p2pcli.recipe.generators import GENERATOR_SECTIONS
+from p2pcli.recipe.section import Section
+from p2pcli.recipe.whole import Recipe
+
+NETWORK_SECTIONS: dict[str, tuple[str, dict[str, type[Section]]]] = {
+    "generator": ("unet", GENERATOR_SECTIONS),
+    "discriminator": ("patchgan", DISCRIMINATOR_SECTIONS),
+}
+"""Section of a recipe → the network it holds when it names none, and all that it can hold."""
+
+_NETWORKS = {**GENERATOR_SECTIONS, **DISCRIMINATOR_SECTIONS}
+
+
+def recipes_folder() -> Path:
+    """Where the shipped recipes lie: inside an installed wheel, or at the top of a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name → file of every recipe that comes with p2p, sorted by name."""
+    return {path.stem: path for path in sorted(recipes_folder().glob("*.toml"))}
+
+
+def load_recipe(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe called or stored so, with `--set`-style overrides ("train.epochs=5") applied in order.
+
+    Raises `RecipeError` that names file and key, with a did-you-mean.
+    """
+    path = Path(name_or_path)
+    shipped = shipped_recipes()
+    if str(name_or_path) in shipped:
+        path = shipped[str(name_or_path)]
+    elif not path.is_file():
+        raise RecipeError(
+            f"no recipe '{name_or_path}': neither a shipped name nor a TOML file. "
+            f"{did_you_mean(str(name_or_path), shipped)}"
+        )
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not valid TOML ({error}). Compare with a shipped recipe.") from None
+    for override in overrides:
+        set_value(values, override)
+    return parse_recipe(values, where=str(name_or_path))
+
+
+def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
+    """Check plain values (as TOML or JSON gives them) against the models; `where` goes into messages."""
+    values = _with_names(values, where)
+    try:
+        # JSON mode: strict about types, while TOML arrays may still become tuples.
+        return Recipe.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_explain(error)}") from None
+    except TypeError as error:
+        raise RecipeError(f"{where}: a value has a type that recipes do not use ({error}).") from None
+
+
+def _with_names(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A copy in which a network without a name has the default one; an unknown name gets its did-you-mean."""
+    named = dict(values)
+    for section, (default, known) in NETWORK_SECTIONS.items():
+        network = values.get(section)
+        if not isinstance(network, dict):
+            continue
+        name = network.get("name", default)
+        if name not in known:
+            raise RecipeError(f"{where}: unknown {section} '{name}'. {did_you_mean(str(name), known)}")
+        named[section] = {**network, "name": name}
+    return named
+
+
+def set_value(values: dict[str, Any], override: str) -> None:
+    """Apply one "a.b=v" in place; v is a TOML value, or else taken as a plain string."""
+    name, equals, text = override.partition("=")
+    parts = name.strip().split(".")
+    if not equals or not all(parts):
+        raise RecipeError(f"--set {override}: expected key=value, such as --set train.epochs=20.")
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    section = values
+    for part in parts[:-1]:
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            raise RecipeError(f"--set {override}: '{part}' is a value, not a section.")
+    section[parts[-1]] = value
+
+
+def _explain(error: ValidationError) -> str:
+    """The first problem as "unknown key 'losses.l_1'. Did you mean 'l1'?" or "key: what was expected"."""
+    problem = error.errors(include_url=False)[0]
+    place = [str(part) for part in problem["loc"] if part not in _NETWORKS]
+    dotted = ".".join(place)
+    if problem["type"] == "extra_forbidden":
+        section = ".".join(place[:-1]) or "a recipe"
+        known = _known_keys(problem["loc"][:-1])
+        hint = _suggest(place[-1], known)
+        return f"unknown key '{dotted}'. {section} has: {', '.join(known)}. {hint}".strip()
+    value = problem["input"]
+    found = "" if isinstance(value, dict) else f" (found {json.dumps(value, default=str)})"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{dotted}: {message}{found}." if dotted else f"{message}."
+
+
+def _suggest(word: str, known: list[str]) -> str:
+    sentence = did_you_mean(word, known)
+    return sentence if sentence.startswith("Did") else ""
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location:
+        if part in _NETWORKS:
+            model = _NETWORKS[str(part)]
+            continue
+        annotation = model.model_fields[str(part)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return sorted(model.model_fields)

@@ -1,0 +1,124 @@
+"""The generators that a recipe can name. Each section's keys are the keyword arguments of its network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from p2pcli.recipe.section import Section
+
+Norm = Literal["batch", "instance", "instance_affine", "none"]
+"""instance_affine: with a learned scale and shift, as published code had it before July 2017."""
+
+Upsampling = Literal["deconv", "resize", "shuffle"]
+"""deconv: as published. resize: nearest ×2, then convolution. shuffle: sub-pixel convolution. The latter two
+avoid checkerboards."""
+
+
+class UNet(Section):
+    """pix2pix U-Net (Isola et al. 2017, 1611.07004, section 6.1.1)."""
+
+    name: Literal["unet"] = "unet"
+    channels: int = Field(64, ge=1)
+    """Channels of the outermost level (ngf)."""
+    depth: int | None = Field(None, ge=5)
+    """Down-samplings. None: log2 of data.size, so that the bottleneck is 1×1."""
+    norm: Norm = "batch"
+    dropout: bool = True
+    """Dropout(0.5) on the inner decoder levels: the paper's noise."""
+    skips: bool = True
+    """False: the paper's encoder-decoder ablation (section 4.2)."""
+    bias: bool | None = None
+    """Biases of the convolutions. None: under instance norm only, as published since August 2017."""
+
+
+class ResNet(Section):
+    """ResNet generator (Johnson et al. 2016; CycleGAN, 1703.10593, section 7.1)."""
+
+    name: Literal["resnet"] = "resnet"
+    channels: int = Field(64, ge=1)
+    blocks: int = Field(9, ge=1)
+    norm: Norm = "instance"
+    dropout: bool = False
+    bias: bool | None = None
+    """Biases of the convolutions. None: under instance norm only, as published since August 2017."""
+    upsampling: Upsampling = "deconv"
+
+
+class GlobalGenerator(Section):
+    """pix2pixHD's global generator G1 (Wang et al. 2018, 1711.11585, section 3.2)."""
+
+    name: Literal["pix2pixhd_global"] = "pix2pixhd_global"
+    channels: int = Field(64, ge=1)
+    downsamplings: int = Field(4, ge=1)
+    blocks: int = Field(9, ge=1)
+    norm: Norm = "instance"
+    upsampling: Upsampling = "deconv"
+
+
+class LocalEnhancer(Section):
+    """pix2pixHD's local enhancer G2 around G1 (Wang et al. 2018, 1711.11585, section 3.2)."""
+
+    name: Literal["pix2pixhd_local"] = "pix2pixhd_local"
+    channels: int = Field(32, ge=1)
+    """Of the outermost enhancer; the global generator has twice as many for each enhancer."""
+    downsamplings: int = Field(4, ge=1)
+    """Of the global generator."""
+    blocks: int = Field(9, ge=1)
+    """Of the global generator."""
+    enhancers: int = Field(1, ge=1)
+    local_blocks: int = Field(3, ge=1)
+    norm: Norm = "instance"
+    upsampling: Upsampling = "deconv"
+
+
+class SPADE(Section):
+    """SPADE generator (Park et al. 2019, 1903.07291, appendix A)."""
+
+    name: Literal["spade"] = "spade"
+    channels: int = Field(64, ge=1)
+    doublings: Literal["normal", "more", "most"] = "normal"
+    """The size doubles 5, 6 or 7 times."""
+    norm: Literal["batch", "instance"] = "batch"
+    """The norm without parameters under the label map's scale and shift."""
+    spectral_norm: bool = True
+    kernel_size: Literal[1, 3, 5, 7] = 3
+    """Side in px of the convolutions that read the label map."""
+    hidden: int = Field(128, ge=1)
+    """Channels between the label map and its scale and shift."""
+    style_grid: tuple[int, int] | None = None
+    """Rows and columns at which a style vector enters. None: no style."""
+
+
+class SRResNet(Section):
+    """SRResNet (Ledig et al. 2017, 1609.04802, section 2.1)."""
+
+    name: Literal["srresnet"] = "srresnet"
+    channels: int = Field(64, ge=1)
+    blocks: int = Field(16, ge=1)
+    scale: Literal[2, 4, 8] = 4
+    norm: Norm = "batch"
+
+
+class Inpainting(Section):
+    """Dilated ResNet for inpainting (Demir & Unal 2018, 1803.07422)."""
+
+    name: Literal["inpainting"] = "inpainting"
+    channels: int = Field(64, ge=1)
+    downsamplings: int = Field(2, ge=1)
+    blocks: int = Field(9, ge=1)
+    dilation: int = Field(2, ge=1)
+    norm: Norm = "instance"
+    upsampling: Upsampling = "resize"
+
+
+GENERATOR_SECTIONS: dict[str, type[Section]] = {
+    "unet": UNet,
+    "resnet": ResNet,
+    "pix2pixhd_global": GlobalGenerator,
+    "pix2pixhd_local": LocalEnhancer,
+    "spade": SPADE,
+    "srresnet": SRResNet,
+    "inpainting": Inpainting,
+}
