@@ -11,14 +11,27 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from p2pcli.inference.translator import Translator, load_model
+    from p2pcli.jobs.export import export_weights
+    from p2pcli.jobs.import_weights import import_weights
     from p2pcli.jobs.make_pairs import make_pairs
     from p2pcli.jobs.train import train
     from p2pcli.jobs.translate import translate
 
 __version__ = "0.1.0"
-__all__ = ["Translator", "__version__", "load_model", "make_pairs", "train", "translate"]
+__all__ = [
+    "Translator",
+    "__version__",
+    "export_weights",
+    "import_weights",
+    "load_model",
+    "make_pairs",
+    "train",
+    "translate",
+]
 
 _HOMES = {
+    "export_weights": "p2pcli.jobs.export",
+    "import_weights": "p2pcli.jobs.import_weights",
     "Translator": "p2pcli.inference.translator",
     "load_model": "p2pcli.inference.translator",
     "make_pairs": "p2pcli.jobs.make_pairs",

@@ -14,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from p2pcli import __version__
-from p2pcli.cli import make_pairs, quickstart, recipes, train, translate
+from p2pcli.cli import export, import_, make_pairs, quickstart, recipes, train, translate
 from p2pcli.cli.help import InOrder, help_page
 from p2pcli.cli.invocation import Invocation
 from p2pcli.errors import ExitCode, P2PError, did_you_mean
@@ -30,6 +30,8 @@ app = typer.Typer(
 app.add_typer(make_pairs.app, name="make-pairs")
 app.command("train", help=train.HELP, short_help=train.SHORT_HELP)(train.train)
 app.command("translate", help=translate.HELP, short_help=translate.SHORT_HELP)(translate.translate)
+app.command("import", help=import_.HELP, short_help=import_.SHORT_HELP)(import_.import_weights)
+app.command("export", help=export.HELP, short_help=export.SHORT_HELP)(export.export)
 app.command("quickstart", help=quickstart.HELP, short_help=quickstart.SHORT_HELP)(quickstart.quickstart)
 app.add_typer(recipes.app, name="recipes")
 

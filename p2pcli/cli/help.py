@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from typer.core import TyperGroup
 
-VERBS = ("quickstart", "make-pairs", "train", "translate", "recipes")
+VERBS = ("quickstart", "make-pairs", "train", "translate", "import", "export", "recipes")
 
 
 class InOrder(TyperGroup):

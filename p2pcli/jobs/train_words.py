@@ -6,7 +6,8 @@ from torch import nn
 
 from p2pcli.inference.device import describe_device
 from p2pcli.jobs.train_plan import Chosen
-from p2pcli.recipe import load_recipe
+from p2pcli.recipe import PatchGAN, load_recipe
+from p2pcli.recipe.whole import Discriminator
 from p2pcli.training.dataset import PairData
 from p2pcli.training.estimate import duration_text, recipe_seconds_per_step
 from p2pcli.training.schedule import total_epochs, total_steps
@@ -36,9 +37,14 @@ def describe_run(pairs: PairData, run: TrainState, *, name: str) -> list[str]:
         f"Recipe: {name}: {data.size} px{jitter}, {data.direction}, batch {train.batch_size}, "
         f"{steps:,} steps ({epochs:,} epochs), seed {train.seed}{average}.",
         f"Networks: {generator.name} {parameters_text(run.task.generator)}, "
-        f"{discriminator.name} {discriminator.receptive_field} px {parameters_text(run.task.discriminator)}.",
+        f"{_judge_text(discriminator)} {parameters_text(run.task.discriminator)}.",
         f"Device: {describe_device(run.precision.device)}, {run.precision.name}.",
     ]
+
+
+def _judge_text(section: Discriminator) -> str:
+    """The discriminator's name, and the patch it judges where that is its one measure."""
+    return f"{section.name} {section.receptive_field} px" if isinstance(section, PatchGAN) else section.name
 
 
 def suggest_quick(

@@ -42,9 +42,14 @@ class Detected:
 
     def build(self) -> Network:
         """The network with its weights, on the CPU."""
-        network = _build(self)
+        network = self.skeleton()
         network.load_state_dict(self.state)
         return network
+
+    def skeleton(self) -> Network:
+        """The network with weights of its own, on torch's default device."""
+        registry = {"generator": GENERATORS, "discriminator": DISCRIMINATORS, "encoder": ENCODERS}[self.role]
+        return registry[self.network](**self.options)
 
 
 def detect(values: Mapping[str, Any], *, overrides: Mapping[str, Any] | None = None) -> Detected:
@@ -61,7 +66,7 @@ def detect(values: Mapping[str, Any], *, overrides: Mapping[str, Any] | None = N
         found = Detected(found.network, found.role, options, invisible=found.invisible)
         with torch.device("meta"):
             try:
-                skeleton = _build(found)
+                skeleton = found.skeleton()
             except ValueError as error:
                 raise UsageError(f"{error}. Expected a published {found.network} {found.role}.") from None
         whole, more = fitted(state, skeleton)
@@ -73,11 +78,6 @@ def detect(values: Mapping[str, Any], *, overrides: Mapping[str, Any] | None = N
             found.network, found.role, options, whole, (*quirks, *more), invisible=found.invisible
         )
     raise UsageError(_unknown(state))
-
-
-def _build(found: Detected) -> Network:
-    registry = {"generator": GENERATORS, "discriminator": DISCRIMINATORS, "encoder": ENCODERS}[found.role]
-    return registry[found.network](**found.options)
 
 
 def _unet(state: State) -> Detected | None:

@@ -71,8 +71,8 @@ def _require_pictures(recipe: Recipe) -> None:
             )
     if isinstance(recipe.generator, SRResNet):
         raise RecipeError(
-            "generator srresnet: its target is larger than its input, while training reads pairs of one size. "
-            "Choose another generator, such as resnet."
+            "generator srresnet: its target is larger than its input, while training reads pairs of one "
+            "size. Choose another generator, such as resnet."
         )
 
 

@@ -1,0 +1,56 @@
+"""`p2p export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from p2pcli.cli import options
+from p2pcli.cli.help import help_page
+from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.running import Printing, finish, run_job
+from p2pcli.events import Observer, Stop
+
+if TYPE_CHECKING:
+    from p2pcli.jobs.export import ExportReport
+
+SHORT_HELP = "Write a model for the published code to load."
+HELP = help_page(
+    "p2p export -m runs/shoes --to pth -o latest_net_G.pth",
+    """Writes the weights of a model or run under the keys of the published pix2pix, CycleGAN, pix2pixHD and
+    SPADE code, and says with which options that code builds the network.""",
+)
+
+
+def export(
+    context: typer.Context,
+    model: options.Model = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the result goes.")] = Path(
+        "latest_net_G.pth"
+    ),
+    to: Annotated[Literal["pth"], typer.Option("--to", help="pth: a state dict of torch.save.")] = "pth",
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
+) -> None:
+    """Export; see HELP."""
+    from p2pcli.jobs.export import export_weights
+    from p2pcli.jobs.translate import newest_model
+
+    printing = Printing(json=as_json, quiet=quiet, verbose=verbose)
+    invocation: Invocation = context.obj
+    chosen = model or newest_model(Path("runs"))
+
+    def job(observe: Observer, stop: Stop) -> ExportReport:
+        return export_weights(
+            chosen, output, to=to, overwrite=overwrite, dry_run=dry_run, observe=observe, stop=stop
+        )
+
+    report, caught = run_job(job, printing=printing)
+    summary = [f"Options of the published code: {report.options}"] if report.options else []
+    finish(report, caught, printing=printing, summary=summary, again=invocation.again(), dry_run=dry_run)
