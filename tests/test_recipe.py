@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from p2pcli.errors import RecipeError
-from p2pcli.recipe import Recipe, load_recipe, parse_recipe, set_value
+from p2pcli.recipe import Data, Recipe, load_recipe, parse_recipe, set_value
+
+
+DATA_KEYS = ", ".join(sorted(Data.model_fields))
 
 
 def parse(*overrides: str) -> Recipe:
@@ -30,7 +33,7 @@ def test_set_takes_toml_values_and_bare_words():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("losses.l_1=3", "x.toml: unknown key 'losses.l_1'. losses has: gan, l1. Did you mean 'l1'?"),
+        ("data.flap=true", f"x.toml: unknown key 'data.flap'. data has: {DATA_KEYS}. Did you mean 'flip'?"),
         ("generator.name=unt", "x.toml: unknown generator 'unt'. Did you mean 'unet'?"),
         ("train.epochs=2.5", "x.toml: train.epochs: Input should be a valid integer (found 2.5)."),
         ('train.epochs="2"', 'x.toml: train.epochs: Input should be a valid integer (found "2").'),
@@ -42,6 +45,18 @@ def test_a_mistake_names_the_key_and_what_was_expected(override, message):
     with pytest.raises(RecipeError) as caught:
         parse(override)
     assert str(caught.value) == message
+
+
+def test_an_unknown_loss_term_gets_its_did_you_mean():
+    with pytest.raises(RecipeError, match=r"unknown key 'losses\.l_1'\. .*Did you mean 'l1'\?$"):
+        parse("losses.l_1=3")
+
+
+def test_unpaired_data_change_the_defaults_that_they_leave_no_choice_in():
+    recipe = parse("task=unpaired", "losses.identity=0.0")
+    weights = {name: value for name, value in recipe.losses.weights().items() if value}
+    assert weights == {"gan": 1.0, "cycle": 10.0, "cycle_b": 10.0}
+    assert (recipe.discriminator.conditional, recipe.train.best_metric) == (False, "cycle")
 
 
 def test_a_size_that_the_unet_cannot_halve_is_refused_with_the_two_ways_out():

@@ -12,7 +12,8 @@ from pydantic import Field
 from p2pcli.recipe.generators import Norm
 from p2pcli.recipe.section import Section
 
-ObjectiveName = Literal["bce", "lsgan", "hinge"]
+ObjectiveName = Literal["bce", "lsgan", "hinge", "wgan"]
+"""wgan needs losses.gradient_penalty or losses.r1 beside it."""
 
 
 class PatchGAN(Section):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from p2pcli.errors import RecipeError, did_you_mean
 from p2pcli.recipe.discriminators import DISCRIMINATOR_SECTIONS
+from p2pcli.recipe.encoders import ENCODER_SECTIONS
 from p2pcli.recipe.generators import GENERATOR_SECTIONS
 from p2pcli.recipe.section import Section
 from p2pcli.recipe.whole import Recipe
@@ -19,10 +20,11 @@ from p2pcli.recipe.whole import Recipe
 NETWORK_SECTIONS: dict[str, tuple[str, dict[str, type[Section]]]] = {
     "generator": ("unet", GENERATOR_SECTIONS),
     "discriminator": ("patchgan", DISCRIMINATOR_SECTIONS),
+    "encoder": ("spade_style", ENCODER_SECTIONS),
 }
 """Section of a recipe → the network it holds when it names none, and all that it can hold."""
 
-_NETWORKS = {**GENERATOR_SECTIONS, **DISCRIMINATOR_SECTIONS}
+_NETWORKS = {**GENERATOR_SECTIONS, **DISCRIMINATOR_SECTIONS, **ENCODER_SECTIONS}
 
 
 def recipes_folder() -> Path:

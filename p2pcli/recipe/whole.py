@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from p2pcli.recipe.data import Data, Pairs
 from p2pcli.recipe.discriminators import (
     SRGAN,
     GlobalPatch,
@@ -14,6 +16,7 @@ from p2pcli.recipe.discriminators import (
     PatchGAN,
     SPADEMultiscale,
 )
+from p2pcli.recipe.encoders import FeatureEncoder, StyleEncoder
 from p2pcli.recipe.generators import (
     SPADE,
     GlobalGenerator,
@@ -23,8 +26,9 @@ from p2pcli.recipe.generators import (
     SRResNet,
     UNet,
 )
+from p2pcli.recipe.losses import Losses
 from p2pcli.recipe.section import Section
-from p2pcli.recipe.settings import Data, Inference, Losses, Pairs, Train
+from p2pcli.recipe.train import Inference, Train
 
 Generator = Annotated[
     UNet | ResNet | GlobalGenerator | LocalEnhancer | SPADE | SRResNet | Inpainting,
@@ -34,20 +38,47 @@ Discriminator = Annotated[
     PatchGAN | ImageGAN | Multiscale | SPADEMultiscale | SRGAN | GlobalPatch,
     Field(discriminator="name"),
 ]
+Encoder = Annotated[FeatureEncoder | StyleEncoder, Field(discriminator="name")]
+
+TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
+    "unpaired": {
+        "losses": {"l1": 0.0, "cycle": 10.0, "identity": 5.0},
+        "discriminator": {"name": "patchgan", "conditional": False},
+        "train": {"best_metric": "cycle"},
+    }
+}
+"""Task → section → keys whose defaults differ from pix2pix's: where unpaired data leave no choice, and the
+cycle's published weights."""
 
 
 class Recipe(Section):
     """One training run, resolved. Saved beside the run and inside every model file."""
 
-    task: Literal["paired"] = "paired"
+    task: Literal["paired", "unpaired"] = "paired"
+    """paired: pix2pix and its relatives. unpaired: CycleGAN, two generators and two discriminators."""
     title: str = ""
     pairs: Pairs = Pairs()
     data: Data = Data()
     generator: Generator = UNet()
     discriminator: Discriminator = PatchGAN()
+    encoder: Encoder | None = None
+    """A further network that sees the target while training. None: the generator sees the input alone."""
     losses: Losses = Losses()
     train: Train = Train()
     inference: Inference = Inference()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        defaults = TASK_DEFAULTS.get(str(values.get("task")), {})
+        merged = {
+            name: {**keys, **given}
+            for name, keys in defaults.items()
+            if isinstance(given := values.get(name, {}), Mapping)
+        }
+        return {**values, **merged}
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Recipe:
