@@ -82,7 +82,7 @@ def export_weights(
         report.tally.skipped["dry run"] += 1
     else:
         with atomic_path(target) as temporary:
-            torch.save(OrderedDict(state), temporary)
+            torch.save(OrderedDict(found.state), temporary)
         report.tally.written = 1
     report.tally.close()
     report.seconds = time.monotonic() - started

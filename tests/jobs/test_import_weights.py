@@ -1,0 +1,269 @@
+"""Import of published weights and export back: what is written, asked and refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from p2pcli import export_weights, import_weights, load_model
+from p2pcli.errors import UsageError
+from p2pcli.inference.model_file import read_model
+from p2pcli.inference.modes import inference_mode
+from p2pcli.nets import DISCRIMINATORS, ENCODERS, GENERATORS, PatchGAN, ResNet, UNet
+from p2pcli.tasks import build_discriminator
+
+
+def saved(network: nn.Module, path: Path) -> Path:
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def small_unet() -> UNet:
+    torch.manual_seed(0)
+    return UNet(channels=2, depth=5)
+
+
+def test_an_imported_unet_translates_as_it_did(tmp_path: Path) -> None:
+    network = small_unet().eval()
+    file = saved(network, tmp_path / "latest_net_G.pth")
+    import_weights(file, tmp_path / "model.safetensors", statistics="running")
+    translator = load_model(tmp_path / "model.safetensors", device="cpu", precision="float32")
+    image = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)
+    x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 127.5 - 1
+    with torch.no_grad():
+        expected = ((network(x)[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+    assert np.abs(translator(image).astype(int) - expected.astype(int)).max() <= 1
+
+
+GENERATOR_CASES: list[tuple[str, dict[str, Any]]] = [
+    ("unet", {"channels": 2, "depth": 6, "norm": "instance", "input_channels": 1}),
+    ("unet", {"channels": 2, "depth": 5, "bias": True}),
+    ("resnet", {"channels": 2, "blocks": 1, "norm": "instance_affine", "dropout": True}),
+    ("resnet", {"channels": 2, "blocks": 1, "upsampling": "resize"}),
+    ("pix2pixhd_global", {"channels": 2, "downsamplings": 3, "blocks": 1, "input_channels": 36}),
+    ("pix2pixhd_local", {"channels": 2, "downsamplings": 2, "blocks": 1, "local_blocks": 1}),
+    ("spade", {"channels": 1, "hidden": 2, "input_channels": 4}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), GENERATOR_CASES)
+def test_every_published_generator_goes_in_and_comes_out_again(
+    tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
+    torch.manual_seed(0)
+    network = GENERATORS[name](**options)
+    import_weights(saved(network, tmp_path / "G.pth"), tmp_path / "model.safetensors")
+    export_weights(tmp_path / "model.safetensors", tmp_path / "out.pth")
+    state = torch.load(tmp_path / "out.pth", weights_only=True)
+    assert list(state) == list(network.state_dict())
+    assert all(torch.equal(state[key], tensor) for key, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "conditional"),
+    [
+        ("patchgan", {"channels": 2}, True),
+        ("patchgan", {"channels": 2, "input_channels": 3, "norm": "instance"}, False),
+        ("patchgan", {"channels": 2, "receptive_field": 1}, True),
+        ("multiscale", {"channels": 2, "input_channels": 39, "scales": 3}, True),
+        ("spade_multiscale", {"channels": 2, "input_channels": 39}, True),
+    ],
+)
+def test_every_published_discriminator_goes_in(
+    tmp_path: Path, name: str, options: dict[str, Any], conditional: bool
+) -> None:
+    network = DISCRIMINATORS[name](**options)
+    import_weights(saved(network, tmp_path / "D.pth"), tmp_path / "d.safetensors")
+    state, recipe, info = read_model(tmp_path / "d.safetensors")
+    assert (info.role, recipe.discriminator.conditional) == ("discriminator", conditional)
+    build_discriminator(recipe).load_state_dict(state)
+
+
+def test_a_discriminator_beside_its_generator_goes_to_a_file_of_its_own(tmp_path: Path) -> None:
+    files = [saved(small_unet(), tmp_path / "G.pth"), saved(PatchGAN(channels=2), tmp_path / "D.pth")]
+    report = import_weights(files, tmp_path / "model.safetensors")
+    assert [path.name for path in report.outputs] == ["model.safetensors", "model.discriminator.safetensors"]
+    recipes = [read_model(path)[1] for path in report.outputs]
+    assert recipes[0] == recipes[1]
+    assert (recipes[0].generator.channels, recipes[0].discriminator.channels) == (2, 2)
+
+
+def test_safetensors_without_a_recipe_are_imported_too(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    state = {key: tensor.contiguous() for key, tensor in small_unet().state_dict().items()}
+    save_file(state, tmp_path / "G.safetensors")
+    report = import_weights(tmp_path / "G.safetensors", tmp_path / "model.safetensors")
+    assert report.tally.written == 1
+
+
+def test_what_keys_cannot_tell_is_named_with_the_option_that_tells_it(tmp_path: Path) -> None:
+    report = import_weights(saved(small_unet(), tmp_path / "G.pth"), tmp_path / "model.safetensors")
+    assert report.assumed == [
+        "direction AtoB (--direction BtoA)",
+        "statistics sample (--statistics running)",
+        "trained with dropout (--no-dropout)",
+    ]
+
+
+OLD_OPTIONS = """------------ Options -------------
+which_direction: BtoA
+no_dropout: True
+fineSize: 128
+-------------- End ----------------
+"""
+NEW_OPTIONS = """----------------- Options ---------------
+              direction: BtoA                          \t[default: AtoB]
+             no_dropout: True                          \t[default: False]
+              crop_size: 128                           \t[default: 256]
+----------------- End -------------------
+"""
+
+
+@pytest.mark.parametrize(("name", "text"), [("opt.txt", OLD_OPTIONS), ("train_opt.txt", NEW_OPTIONS)])
+def test_the_option_text_beside_the_weights_answers(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    file = saved(small_unet(), tmp_path / "G.pth")
+    report = import_weights(file, tmp_path / "model.safetensors", statistics="running")
+    _, recipe, info = read_model(tmp_path / "model.safetensors")
+    assert report.assumed == []
+    assert (recipe.data.direction, recipe.generator.dropout, info.trained_size) == ("BtoA", False, 128)
+
+
+def test_what_the_caller_says_wins_over_the_option_text(tmp_path: Path) -> None:
+    (tmp_path / "opt.txt").write_text(OLD_OPTIONS, encoding="utf-8")
+    file = saved(small_unet(), tmp_path / "G.pth")
+    import_weights(file, tmp_path / "model.safetensors", direction="AtoB", dropout=True)
+    _, recipe, _ = read_model(tmp_path / "model.safetensors")
+    assert (recipe.data.direction, recipe.generator.dropout) == ("AtoB", True)
+
+
+def test_spade_translates_with_running_statistics(tmp_path: Path) -> None:
+    network = GENERATORS["spade"](channels=1, hidden=2, input_channels=4)
+    import_weights(saved(network, tmp_path / "G.pth"), tmp_path / "model.safetensors", doublings="more")
+    _, recipe, _ = read_model(tmp_path / "model.safetensors")
+    assert (recipe.inference.statistics, recipe.generator.doublings) == ("running", "more")
+
+
+class Hostile:
+    """Unpickling it would make a folder."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self.path,)
+
+
+def test_a_hostile_pickle_is_refused_and_never_run(tmp_path: Path) -> None:
+    torch.save({"model.model.0.weight": Hostile(str(tmp_path / "made"))}, tmp_path / "evil.pth")
+    with pytest.raises(UsageError, match="could run code"):
+        import_weights(tmp_path / "evil.pth", tmp_path / "model.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["evil.pth"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("absent.pth", None, "cannot be read"),
+        ("empty.pth", b"", "a damaged file"),
+        ("text.pth", b"not weights at all", "a damaged file"),
+        ("cut.safetensors", b"\x10\0\0\0\0\0\0\0{", "not a whole safetensors file"),
+    ],
+)
+def test_a_file_that_holds_no_weights_is_refused_by_name(
+    tmp_path: Path, name: str, data: bytes | None, said: str
+) -> None:
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(UsageError) as error:
+        import_weights(tmp_path / name, tmp_path / "model.safetensors")
+    assert str(error.value).startswith(f"{tmp_path / name}: {said}".removesuffix("a damaged file"))
+    assert said in str(error.value)
+
+
+def test_values_that_are_no_network_are_refused_by_name(tmp_path: Path) -> None:
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(UsageError, match=r"list\.pth: holds a list"):
+        import_weights(tmp_path / "list.pth", tmp_path / "model.safetensors")
+    file = saved(nn.Linear(2, 2), tmp_path / "linear.pth")
+    with pytest.raises(UsageError, match=r"linear\.pth: keys of no network that is known here"):
+        import_weights(file, tmp_path / "model.safetensors")
+
+
+def test_a_model_of_our_own_needs_no_import(tmp_path: Path) -> None:
+    import_weights(saved(small_unet(), tmp_path / "G.pth"), tmp_path / "model.safetensors")
+    with pytest.raises(UsageError, match="a p2p model already"):
+        import_weights(tmp_path / "model.safetensors", tmp_path / "again.safetensors")
+
+
+def test_two_generators_are_refused(tmp_path: Path) -> None:
+    files = [saved(ResNet(channels=2, blocks=1), tmp_path / f"latest_net_G_{x}.pth") for x in "AB"]
+    with pytest.raises(UsageError, match="two generators"):
+        import_weights(files, tmp_path / "model.safetensors")
+
+
+def test_a_discriminator_of_another_run_is_refused(tmp_path: Path) -> None:
+    judge = PatchGAN(channels=2, input_channels=5)
+    files = [saved(small_unet(), tmp_path / "G.pth"), saved(judge, tmp_path / "D.pth")]
+    with pytest.raises(UsageError, match="discriminator sees 5 channels, and the generator 3 in and 3 out"):
+        import_weights(files, tmp_path / "model.safetensors")
+
+
+def test_an_encoder_is_named_and_refused(tmp_path: Path) -> None:
+    encoder = ENCODERS["pix2pixhd_features"](channels=2, downsamplings=2)
+    with pytest.raises(UsageError, match="pix2pixhd_features encoder"):
+        import_weights(saved(encoder, tmp_path / "E.pth"), tmp_path / "model.safetensors")
+
+
+def test_an_output_that_is_there_stays_unless_told(tmp_path: Path) -> None:
+    file = saved(small_unet(), tmp_path / "G.pth")
+    (tmp_path / "model.safetensors").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="is there already"):
+        import_weights(file, tmp_path / "model.safetensors")
+    assert (tmp_path / "model.safetensors").read_text(encoding="utf-8") == "mine"
+    import_weights(file, tmp_path / "model.safetensors", overwrite=True)
+    read_model(tmp_path / "model.safetensors")
+
+
+def test_a_dry_run_recognises_and_writes_nothing(tmp_path: Path) -> None:
+    file = saved(small_unet(), tmp_path / "G.pth")
+    report = import_weights(file, tmp_path / "model.safetensors", dry_run=True)
+    assert report.networks[0].startswith("unet generator: ")
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_export_names_the_options_of_the_published_code(tmp_path: Path) -> None:
+    import_weights(saved(ResNet(channels=2, blocks=6), tmp_path / "G.pth"), tmp_path / "m.safetensors")
+    report = export_weights(tmp_path / "m.safetensors", tmp_path / "out.pth")
+    assert report.options == "--netG resnet_6blocks --ngf 2 --norm instance --no_dropout"
+
+
+def test_export_refuses_an_output_that_is_there(tmp_path: Path) -> None:
+    import_weights(saved(small_unet(), tmp_path / "G.pth"), tmp_path / "m.safetensors")
+    with pytest.raises(UsageError, match="is there already"):
+        export_weights(tmp_path / "m.safetensors", tmp_path / "G.pth")
+
+
+REFERENCES = ["pix2pixhd_global_net_G", "resnet9_instance_net_G_A", "unet256_batch_net_G"]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("statistics", ["running", "sample"])
+@pytest.mark.parametrize("name", REFERENCES)
+def test_imported_reference_weights_reproduce_their_outputs(
+    real_data: Path, tmp_path: Path, name: str, statistics: Any
+) -> None:
+    folder = real_data / "reference-weights"
+    import_weights(folder / f"{name}.pth", tmp_path / "m.safetensors", statistics=statistics)
+    arrays = np.load(folder / f"{name}.npz")
+    translator = load_model(tmp_path / "m.safetensors", device="cpu", precision="float32")
+    with inference_mode(translator.network, statistics=translator.statistics):
+        result = translator.network(torch.from_numpy(arrays["x"]))
+    assert (result - torch.from_numpy(arrays[f"y_{statistics}_stats"])).abs().max() < 1e-5
