@@ -180,9 +180,15 @@ class Translator:
         """What the network is to see: through the pair maker where there is one, then gray or RGB."""
         if image.dtype not in (np.uint8, np.uint16):
             raise UsageError(f"an image is uint8 or uint16, not {image.dtype}. Convert it first.")
+        channels = self.recipe.data.input_channels
+        if channels not in (1, 3):
+            raise UsageError(
+                f"{self.path}: its network sees {channels} channels (labels, several pictures), where a picture "
+                "has 1 or 3. Feed it tensors: load_model(path).network."
+            )
         if self.preparation.apply is not None:
             image = self.preparation.apply(image, key)
-        return _with_channels(image, self.recipe.data.input_channels)
+        return _with_channels(image, channels)
 
     def run(self, inputs: Sequence[Image], sources: Sequence[Image], keys: Sequence[str]) -> list[Image]:
         """The network alone: `inputs` are prepared; size, dtype and alpha of the results follow `sources`."""
