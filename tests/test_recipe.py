@@ -7,7 +7,6 @@ import pytest
 from p2pcli.errors import RecipeError
 from p2pcli.recipe import Data, Recipe, load_recipe, parse_recipe, set_value
 
-
 DATA_KEYS = ", ".join(sorted(Data.model_fields))
 
 

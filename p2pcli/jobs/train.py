@@ -34,11 +34,12 @@ from p2pcli.training.failures import FailureLog
 from p2pcli.training.loop import LoopSettings, train_loop
 from p2pcli.training.recipe_file import recipe_as_toml
 from p2pcli.training.report_page import write_report
-from p2pcli.training.review import Review, metrics_text, new_review
+from p2pcli.training.review import Review, new_review
 from p2pcli.training.runlog import RunLog
 from p2pcli.training.sampler import epoch_order
 from p2pcli.training.schedule import total_steps
 from p2pcli.training.state import TrainState, new_state
+from p2pcli.training.validation import metrics_text
 
 
 def train(
@@ -141,8 +142,8 @@ def _fill(work: _Work, review: Review, measured_keys: tuple[str, ...]) -> None:
     observe = work.settings.observe
     if run.best is not None:
         name, best = run.recipe.train.best_metric, run.best
-        plain = f"The untranslated input has {metrics_text(review.baseline)}."
-        observe(Note(f"Best {name} at step {best.step}: {metrics_text(best.metrics)}. {plain}"))
+        plain = f" The untranslated input has {metrics_text(review.baseline)}." if review.baseline else ""
+        observe(Note(f"Best {name} at step {best.step}: {metrics_text(best.metrics)}.{plain}"))
     observe(Note(f"Curves and samples: {folder.report}"))
 
 

@@ -29,17 +29,26 @@ def describe_run(pairs: PairData, run: TrainState, *, name: str) -> list[str]:
     steps = total_steps(train, len(split.train))
     epochs = total_epochs(train, len(split.train))
     jitter = "" if data.load_size is None else f" out of {data.load_size}"
-    generator, discriminator = recipe.generator, recipe.discriminator
     average = "" if train.ema is None else f", EMA {train.ema}"
     return [
         f"Data: {pairs.path}: {count_text(len(split.train), 'training pair')}, "
         f"{len(split.validation)} for validation ({split.origin}){made}.",
         f"Recipe: {name}: {data.size} px{jitter}, {data.direction}, batch {train.batch_size}, "
         f"{steps:,} steps ({epochs:,} epochs), seed {train.seed}{average}.",
-        f"Networks: {generator.name} {parameters_text(run.task.generator)}, "
-        f"{_judge_text(discriminator)} {parameters_text(run.task.discriminator)}.",
+        f"Networks: {_networks_text(run)}.",
         f"Device: {describe_device(run.precision.device)}, {run.precision.name}.",
     ]
+
+
+def _networks_text(run: TrainState) -> str:
+    """What learns, with its parameters: "unet 54.4 M, patchgan 70 px 2.8 M"."""
+    recipe = run.recipe
+    names = {"style_encoder": "spade_style", "feature_encoder": "pix2pixhd_features"}
+    sides = [
+        *((names.get(name, recipe.generator.name), network) for name, network in run.task.generators.items()),
+        *((_judge_text(recipe.discriminator), network) for network in run.task.discriminators.values()),
+    ]
+    return ", ".join(f"{name} {parameters_text(network)}" for name, network in sides)
 
 
 def _judge_text(section: Discriminator) -> str:

@@ -14,7 +14,7 @@ import torch
 from p2pcli.errors import UsageError
 from p2pcli.io.atomic import atomic_path
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")
 
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from p2pcli.errors import ItemError, NothingMatchedError, UsageError
+from p2pcli.errors import ItemError, NothingMatchedError, RecipeError, UsageError
 from p2pcli.image import Sample
 from p2pcli.io import open_source
 from p2pcli.io.base import Source
 from p2pcli.pairs import draw_options, maker_named
 from p2pcli.plan import fingerprint
 from p2pcli.randomness import fraction_for, rng_for
-from p2pcli.recipe import Data, Recipe
+from p2pcli.recipe import Data, Recipe, SRResNet
 from p2pcli.training.augment import Loaded, OnTheFly, Square, load_pair, random_square
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.sampler import Slot
@@ -94,6 +94,7 @@ def open_pairs(path: Path, recipe: Recipe, *, limit: int | None = None) -> PairD
     `limit` keeps only the first so many training pairs. Raises `UsageError` where DATA and recipe do not
     fit together, `NothingMatchedError` where there is nothing to train on.
     """
+    require_pictures(recipe)
     on_the_fly = _maker_of(recipe)
     source = open_source(path)
     if not source.is_paired and on_the_fly is None:
@@ -108,6 +109,22 @@ def open_pairs(path: Path, recipe: Recipe, *, limit: int | None = None) -> PairD
             f"{path} holds no pair to train on. Expected images or pairs; see p2p train --help."
         )
     return PairData(path, source, split, recipe.data, on_the_fly, recipe.train.seed)
+
+
+def require_pictures(recipe: Recipe) -> None:
+    """Raise `RecipeError` where the networks want what no reader gives: a model may have any channels."""
+    channels = {"input": recipe.data.input_channels, "target": recipe.data.target_channels}
+    for side, count in channels.items():
+        if count not in (1, 3):
+            raise RecipeError(
+                f"data.{side}_channels {count}: training reads pictures, which have 1 or 3 channels. "
+                f"Set data.{side}_channels=3."
+            )
+    if isinstance(recipe.generator, SRResNet):
+        raise RecipeError(
+            "generator srresnet: its target is larger than its input, while training reads pairs of one "
+            "size. Choose another generator, such as resnet."
+        )
 
 
 def _maker_of(recipe: Recipe) -> OnTheFly | None:

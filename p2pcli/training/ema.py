@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import nn
 
+_Network = TypeVar("_Network", bound=nn.Module)
 
-def averaged_copy(network: nn.Module) -> nn.Module:
+
+def averaged_copy(network: _Network) -> _Network:
     """A frozen copy of `network` for `update_average` to move."""
     average = copy.deepcopy(network)
     average.requires_grad_(False)

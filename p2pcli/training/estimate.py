@@ -11,7 +11,7 @@ from p2pcli.recipe import Recipe
 from p2pcli.tasks import Batch
 from p2pcli.training.checkpoint import random_state, restore_random_state
 from p2pcli.training.state import TrainState, make_optimizers, new_state
-from p2pcli.training.step import training_step
+from p2pcli.training.step import StepLimits, training_step
 
 _WARM_UP_STEPS = 1
 _TIMED_STEPS = 2
@@ -27,11 +27,12 @@ def seconds_per_step(run: TrainState) -> float:
         task = copy.deepcopy(run.task)
         optimizers = make_optimizers(task, run.recipe)
         batch = _random_batch(run)
+        limits = StepLimits(accumulate=run.recipe.train.accumulate, clip_norm=run.recipe.train.clip_norm)
         for step in range(_WARM_UP_STEPS + _TIMED_STEPS):
             if step == _WARM_UP_STEPS:
                 _wait(run.precision.device)
                 start = time.perf_counter()
-            training_step(task, batch, optimizers, run.precision)
+            training_step(task, batch, optimizers, run.precision, limits=limits)
         _wait(run.precision.device)
         return (time.perf_counter() - start) / _TIMED_STEPS
     finally:

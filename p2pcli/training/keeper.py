@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from p2pcli.inference.model_file import ModelInfo, save_model
+from p2pcli.tasks.networks import model_state
 from p2pcli.training.checkpoint import save_state
 from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.state import Measured, TrainState
@@ -42,7 +43,7 @@ class Keeper:
         is_fresh = run.measured is not None and run.measured.step == run.step
         metrics = run.measured.metrics if run.measured is not None and is_fresh else {}
         info = _info(run, Measured(run.step, run.position.epoch, metrics))
-        save_model(self._folder.model, run.generator.state_dict(), recipe=run.recipe, info=info)
+        save_model(self._folder.model, model_state(run.generators), recipe=run.recipe, info=info)
         save_state(self._folder.states, run.capture(), step=run.step, keep_last=self._keep_last)
         self._last_end = time.monotonic()
         self._last_cost = self._last_end - start

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
+from torch import nn
+
 from p2pcli.errors import P2PError
 from p2pcli.events import Observer, Stop
 from p2pcli.training.batches import prefetch
@@ -19,9 +21,9 @@ from p2pcli.training.review import Review
 from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.runlog import RunLog
 from p2pcli.training.sampler import batches_from, position_after
-from p2pcli.training.schedule import learning_rate_factor, set_learning_rate, total_steps
+from p2pcli.training.schedule import learning_rate_factor, set_learning_rates, total_steps
 from p2pcli.training.state import TrainState
-from p2pcli.training.step import LossNotFiniteError, training_step
+from p2pcli.training.step import LossNotFiniteError, StepLimits, training_step
 
 
 @dataclass(frozen=True)
@@ -53,23 +55,25 @@ def train_loop(
     objective = run.recipe.discriminator.objective
     report = ProgressReport(train, count=len(keys), objective=objective, log=log, observe=settings.observe)
     slots = batches_from(keys, run.position, seed=train.seed, batch_size=train.batch_size)
+    limits = StepLimits(accumulate=train.accumulate, clip_norm=train.clip_norm)
+    trained = nn.ModuleDict(run.task.generators)
     load = partial(pairs.training_square, failures=failures)
 
     with closing(prefetch(islice(slots, steps - run.step), load, workers=settings.workers)) as batches:
         for squares in batches:
             epoch = run.position.epoch
-            rate = train.learning_rate * learning_rate_factor(train, step=run.step, epoch=epoch)
-            set_learning_rate(run.optimizers, rate)
+            factor = learning_rate_factor(train, step=run.step, epoch=epoch)
+            rate = set_learning_rates(run.optimizers, train, factor=factor)
 
             batch = squares.to(run.precision.device, channels_last=train.channels_last)
             try:
-                losses = training_step(run.task, batch, run.optimizers, run.precision)
+                losses = training_step(run.task, batch, run.optimizers, run.precision, limits=limits)
             except LossNotFiniteError as error:
                 raise P2PError(f"step {run.step + 1}: {error}") from error
             run.step += 1
             run.position = position_after(squares.slots)
             if run.average is not None and train.ema is not None:
-                update_average(run.average, run.task.generator, decay=train.ema, step=run.step)
+                update_average(run.average, trained, decay=train.ema, step=run.step)
 
             report.step(losses, step=run.step, epoch=epoch, images=len(squares.slots), rate=rate)
             is_last, ends_epoch = run.step == steps, run.position.index == 0

@@ -80,10 +80,19 @@ class Precision:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
-    def step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-        """Clear gradients, go backward from `loss`, update; with float16 skip an update that overflowed."""
-        optimizer.zero_grad(set_to_none=True)
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of `loss` to those that are there, scaled with float16."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def update(self, optimizer: torch.optim.Optimizer, *, clip_norm: float | None = None) -> None:
+        """Update with the gradients that are there; with float16 skip an update that overflowed.
+
+        `clip_norm`: all gradients together are first scaled down to this norm where theirs is larger.
+        """
+        if clip_norm is not None:
+            self.scaler.unscale_(optimizer)
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
         self.scaler.step(optimizer)
         self.scaler.update()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p2pcli.errors import ItemError
 from p2pcli.events import Note, Observer
 from p2pcli.io.atomic import write_bytes
 from p2pcli.io.codec import encode
+from p2pcli.tasks.networks import model_state
 from p2pcli.training.dataset import PairData
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.report_page import write_report
@@ -18,12 +19,11 @@ from p2pcli.training.runlog import RunLog
 from p2pcli.training.samples import draw_grid
 from p2pcli.training.state import Measured, TrainState
 from p2pcli.training.validation import (
+    VALIDATIONS,
     HeldOut,
     is_better,
-    measure,
     measure_baseline,
-    sample_rows,
-    translate_squares,
+    metrics_text,
 )
 
 
@@ -41,14 +41,12 @@ class Review:
         """Validate, remember the best, write samples and report. Changes nothing that training depends on."""
         recipe = run.recipe
         shown = recipe.train.sample_images
-        squares = self.held_out.squares if self.is_validation else self.held_out.squares[:shown]
         start = time.monotonic()
-        results = translate_squares(
-            run.generator, squares, inference=recipe.inference, precision=run.precision
-        )
+        validate = VALIDATIONS[recipe.task]
+        found = validate(run.generators, recipe, self.held_out, precision=run.precision, shown=shown)
         caption = f"step {run.step}, epoch {run.position.epoch}"
-        if self.is_validation and squares:
-            metrics = measure(results, squares)
+        if self.is_validation:
+            metrics = found.metrics
             run.measured = Measured(run.step, run.position.epoch, metrics)
             self._keep_if_best(run, metrics)
             seconds = round(time.monotonic() - start, 3)
@@ -57,8 +55,8 @@ class Review:
             text = metrics_text(metrics)
             self.observe(Note(f"validation at {caption}: {text}", level="detail"))
             caption += f": {text}"
-        if squares:
-            grid = draw_grid(sample_rows(self.held_out, results[:shown]), caption=caption)
+        if found.rows:
+            grid = draw_grid(found.rows, caption=caption, columns=found.columns)
             path = self.folder.samples / f"step-{run.step:08d}.png"
             write_bytes(path, encode(grid, ".png"))
         write_report(self.folder)
@@ -68,13 +66,8 @@ class Review:
         before = None if run.best is None else run.best.metrics[name]
         if is_better(metrics[name], before, metric=name):
             run.best = run.measured
-            state = run.generator.state_dict()
+            state = model_state(run.generators)
             run.best_weights = {key: value.detach().to("cpu", copy=True) for key, value in state.items()}
-
-
-def metrics_text(metrics: Mapping[str, float]) -> str:
-    """The three numbers as "L1 0.123, PSNR 18.2 dB, SSIM 0.612"."""
-    return f"L1 {metrics['l1']:.3f}, PSNR {metrics['psnr']:.1f} dB, SSIM {metrics['ssim']:.3f}"
 
 
 def load_held_out(
@@ -113,5 +106,6 @@ def new_review(
         pairs, count=train.validation_images, shown=train.sample_images, failures=failures
     )
     is_validation = bool(pairs.split.validation and held_out.keys)
-    baseline = measure_baseline(held_out.squares) if is_validation else {}
+    has_baseline = is_validation and run.recipe.task == "paired"
+    baseline = measure_baseline(held_out.squares) if has_baseline else {}
     return Review(held_out, is_validation, baseline, folder, observe), tried if is_validation else ()

@@ -1,4 +1,4 @@
-"""Sample grids: rows of input | output | target as one labelled PNG."""
+"""Sample grids: rows of input | output | target, or there and back again, as one labelled PNG."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ from PIL import ImageDraw, ImageFont
 
 from p2pcli.image import Image, as_rgb8, resize
 
-COLUMNS = ("input", "output", "target")
+PAIR_COLUMNS = ("input", "output", "target")
+CYCLE_COLUMNS = ("input", "output", "back again")
 _GAP_PX = 4
 _BACKGROUND = 248
 
 
 class SampleRow(NamedTuple):
-    """One row of a grid: uint8 images of one size, 1 or 3 channels, and the key they come from."""
+    """One row of a grid: uint8 images, 1 or 3 channels, and the key they come from."""
 
     key: str
     input: Image
     output: Image
     target: Image
+    """Or what came back, where there is no target."""
 
 
-def draw_grid(rows: Sequence[SampleRow], *, caption: str, cell_px: int = 256) -> Image:
-    """The rows under each other, columns headed input, output, target: uint8 (H, W, 3)."""
+def draw_grid(
+    rows: Sequence[SampleRow],
+    *,
+    caption: str,
+    columns: tuple[str, ...] = PAIR_COLUMNS,
+    cell_px: int = 256,
+) -> Image:
+    """The rows under each other, the three columns headed as `columns` says: uint8 (H, W, 3)."""
     side = min(cell_px, rows[0].target.shape[0])
     header = 26
     width = 3 * side + 4 * _GAP_PX
@@ -35,7 +43,7 @@ def draw_grid(rows: Sequence[SampleRow], *, caption: str, cell_px: int = 256) ->
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(13)
     draw.text((_GAP_PX, 5), caption, fill=(40, 40, 40), font=font)
-    for column, name in enumerate(COLUMNS):
+    for column, name in enumerate(columns):
         x = _GAP_PX + column * (side + _GAP_PX)
         draw.text((x, header + 3), name, fill=(40, 40, 40), font=font)
         for index, row in enumerate(rows):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import torch
-
 from p2pcli.recipe import Train
 from p2pcli.training.sampler import steps_per_epoch
+from p2pcli.training.step import Optimizers
 
 
 def total_steps(train: Train, count: int) -> int:
@@ -36,8 +33,10 @@ def learning_rate_factor(train: Train, *, step: int, epoch: int) -> float:
     return 1.0 - max(0, epoch + 1 - train.epochs) / (train.decay_epochs + 1)
 
 
-def set_learning_rate(optimizers: Iterable[torch.optim.Optimizer], rate: float) -> None:
-    """Give every parameter group of every optimizer this rate."""
-    for optimizer in optimizers:
+def set_learning_rates(optimizers: Optimizers, train: Train, *, factor: float) -> float:
+    """Give both optimizers their rates times `factor`. The generator's, which is shown, is returned."""
+    rates = (train.learning_rate, train.discriminator_learning_rate or train.learning_rate)
+    for optimizer, rate in zip(optimizers, rates, strict=True):
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * factor
+    return train.learning_rate * factor

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pcli.recipe import Recipe
-from p2pcli.tasks import PairedTask, build_task
+from p2pcli.tasks import Task, build_task, networks_of
 from p2pcli.training.checkpoint import random_state, restore_random_state
 from p2pcli.training.ema import averaged_copy
 from p2pcli.training.optimizer import make_adam
@@ -30,24 +30,24 @@ class Measured:
 
 @dataclass
 class TrainState:
-    """Networks, optimizers and counters of a run. `average` is the EMA generator, None without EMA."""
+    """Networks, optimizers and counters of a run. `average` trails the generators; None without EMA."""
 
     recipe: Recipe
-    task: PairedTask
+    task: Task[Any]
     optimizers: Optimizers
     precision: Precision
-    average: nn.Module | None
+    average: nn.ModuleDict | None
     step: int = 0
     position: Position = field(default_factory=Position)
     measured: Measured | None = None
     best: Measured | None = None
     best_weights: dict[str, Tensor] | None = field(default=None, repr=False)
-    """The generator at `best`, on the CPU, until the next checkpoint has written it."""
+    """The model file's content at `best`, on the CPU, until the next checkpoint has written it."""
 
     @property
-    def generator(self) -> nn.Module:
-        """The generator that is validated and saved: the average where there is one."""
-        return self.task.generator if self.average is None else self.average
+    def generators(self) -> nn.ModuleDict:
+        """The generators that are validated and saved: the averages where there are any."""
+        return nn.ModuleDict(self.task.generators) if self.average is None else self.average
 
     def capture(self) -> dict[str, Any]:
         """All of it as tensors, numbers and strings."""
@@ -55,8 +55,8 @@ class TrainState:
             "step": self.step,
             "epoch": self.position.epoch,
             "index": self.position.index,
-            "generator": self.task.generator.state_dict(),
-            "discriminator": self.task.discriminator.state_dict(),
+            "networks": {name: network.state_dict() for name, network in networks_of(self.task).items()},
+            "task": self.task.state_dict(),
             "generator_optimizer": self.optimizers.generator.state_dict(),
             "discriminator_optimizer": self.optimizers.discriminator.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
@@ -70,8 +70,9 @@ class TrainState:
         """Put everything back that `capture` gave."""
         self.step = state["step"]
         self.position = Position(state["epoch"], state["index"])
-        self.task.generator.load_state_dict(state["generator"])
-        self.task.discriminator.load_state_dict(state["discriminator"])
+        for name, network in networks_of(self.task).items():
+            network.load_state_dict(state["networks"][name])
+        self.task.load_state_dict(state["task"])
         self.optimizers.generator.load_state_dict(state["generator_optimizer"])
         self.optimizers.discriminator.load_state_dict(state["discriminator_optimizer"])
         if self.average is not None:
@@ -83,27 +84,32 @@ class TrainState:
 
 
 def new_state(recipe: Recipe, device: torch.device) -> TrainState:
-    """A run before its first step. Seeds torch's own generators, from which dropout draws."""
+    """A run before its first step. Seeds torch's own generators, from which dropout and styles draw."""
     train = recipe.train
     precision = Precision(device, name=train.precision, channels_last=train.channels_last)
     task = build_task(recipe)
-    precision.place(task.generator)
-    precision.place(task.discriminator)
-    task.generator.train()
-    task.discriminator.train()
+    for network in networks_of(task).values():
+        precision.place(network).train()
+    for network in task.fixed.values():
+        precision.place(network).eval()
     optimizers = make_optimizers(task, recipe)
-    average = averaged_copy(task.generator) if train.ema is not None else None
+    average = averaged_copy(nn.ModuleDict(task.generators)) if train.ema is not None else None
     torch.manual_seed(train.seed)
     return TrainState(recipe, task, optimizers, precision, average)
 
 
-def make_optimizers(task: PairedTask, recipe: Recipe) -> Optimizers:
-    """Adam for each network, as the recipe sets it."""
+def make_optimizers(task: Task[Any], recipe: Recipe) -> Optimizers:
+    """Adam for all generators together and for all discriminators together, as the recipe sets it."""
     train = recipe.train
     betas = (train.beta1, train.beta2)
+    rate = train.learning_rate
     return Optimizers(
-        make_adam(task.generator, learning_rate=train.learning_rate, betas=betas),
-        make_adam(task.discriminator, learning_rate=train.learning_rate, betas=betas),
+        make_adam(nn.ModuleDict(task.generators), learning_rate=rate, betas=betas),
+        make_adam(
+            nn.ModuleDict(task.discriminators),
+            learning_rate=train.discriminator_learning_rate or rate,
+            betas=betas,
+        ),
     )
 
 

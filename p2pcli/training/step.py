@@ -1,14 +1,17 @@
-"""One published training step, as the loop runs it and the benchmark measures it."""
+"""One training step of any task, as the loop runs it and the benchmark measures it."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from p2pcli.errors import P2PError
-from p2pcli.tasks.paired import Batch, PairedTask
+from p2pcli.tasks import Batch, Task
 from p2pcli.training.precision import Precision
 
 
@@ -24,30 +27,88 @@ class LossNotFiniteError(P2PError):
 
 
 class Optimizers(NamedTuple):
-    """One optimizer per network."""
+    """One optimizer for all generators and their encoders, one for all discriminators."""
 
     generator: torch.optim.Optimizer
     discriminator: torch.optim.Optimizer
 
 
-def training_step(
-    task: PairedTask, batch: Batch, optimizers: Optimizers, precision: Precision
-) -> dict[str, Tensor]:
-    """Forward, update D on detached fakes, update G through the updated D; all weighted terms, detached.
+@dataclass(frozen=True)
+class StepLimits:
+    """What an update is bounded by."""
 
+    accumulate: int = 1
+    """Parts that a batch is computed in, to save memory."""
+    clip_norm: float | None = None
+    """Largest norm of an update's gradients; None: any."""
+
+
+NO_LIMITS = StepLimits()
+
+
+def training_step(
+    task: Task[Any],
+    batch: Batch,
+    optimizers: Optimizers,
+    precision: Precision,
+    *,
+    limits: StepLimits = NO_LIMITS,
+) -> dict[str, Tensor]:
+    """Forward, then both updates in the task's order; all weighted terms, detached, D's first.
+
+    "discriminator-first": D learns from the fakes, then G through the updated D. "generator-first": G learns
+    through D as it is, then D from the same fakes, or from those that the updated G makes anew
+    (`task.renews_fakes`). A batch in parts keeps no graph for longer than a part, so G may run twice.
     Raises `LossNotFiniteError` before the update that such a loss would have spoiled.
     """
-    with precision.autocast():
-        fakes = task.forward(batch)
-        discriminator_losses = task.discriminator_losses(batch, fakes)
-    if discriminator_losses:
-        precision.step(optimizers.discriminator, total(discriminator_losses))
-    # A context of its own: autocast keeps its copies of weights until it ends, and D has new ones.
-    with precision.autocast():
-        generator_losses = task.generator_losses(batch, fakes)
-    precision.step(optimizers.generator, total(generator_losses))
-    losses = {**discriminator_losses, **generator_losses}
-    return {name: loss.detach() for name, loss in losses.items()}
+    parts = batch.parts(limits.accumulate)
+    is_whole = len(parts) == 1
+    update = partial(_update, task, parts, precision, limits)
+    if task.order == "discriminator-first":
+        fakes = _forward(task, parts, precision, with_graph=is_whole)
+        of_discriminator, _ = update(optimizers.discriminator, task.discriminator_losses, fakes)
+        of_generator, _ = update(optimizers.generator, task.generator_losses, fakes if is_whole else None)
+    else:
+        of_generator, fakes = update(optimizers.generator, task.generator_losses, None)
+        if task.renews_fakes:
+            fakes = _forward(task, parts, precision, with_graph=False)
+        of_discriminator, _ = update(optimizers.discriminator, task.discriminator_losses, fakes)
+    return {**of_discriminator, **of_generator}
+
+
+def _forward(task: Task[Any], parts: list[Batch], precision: Precision, *, with_graph: bool) -> list[Any]:
+    with precision.autocast(), torch.set_grad_enabled(with_graph):
+        return [task.forward(part) for part in parts]
+
+
+def _update(
+    task: Task[Any],
+    parts: list[Batch],
+    precision: Precision,
+    limits: StepLimits,
+    optimizer: torch.optim.Optimizer,
+    losses_of: Callable[[Batch, Any], dict[str, Tensor]],
+    fakes: list[Any] | None,
+) -> tuple[dict[str, Tensor], list[Any]]:
+    """One update of one side: mean losses over the parts, and the fakes, made here where None are given."""
+    optimizer.zero_grad(set_to_none=True)
+    count = sum(part.input.shape[0] for part in parts)
+    means: dict[str, Tensor] = {}
+    made = []
+    for index, part in enumerate(parts):
+        share = part.input.shape[0] / count
+        # A context for each state of the weights: autocast keeps its copies of them until it ends.
+        with precision.autocast():
+            made.append(task.forward(part) if fakes is None else fakes[index])
+            losses = losses_of(part, made[-1])
+        if not losses:
+            continue
+        precision.backward(total(losses) * share)
+        for name, loss in losses.items():
+            means[name] = means.get(name, 0) + loss.detach() * share
+    if means:
+        precision.update(optimizer, clip_norm=limits.clip_norm)
+    return means, made
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:

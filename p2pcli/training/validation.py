@@ -1,73 +1,114 @@
-"""Measuring a generator on held-out pairs, as `translate` will run it, and the input as the baseline."""
+"""Measuring generators on held-out data, as `translate` will run them, and the input as the baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from p2pcli.image import Image
 from p2pcli.inference.modes import inference_mode
-from p2pcli.metrics import METRICS
-from p2pcli.recipe import Inference
+from p2pcli.metrics import METRICS, l1
+from p2pcli.recipe import Inference, Recipe
 from p2pcli.tasks import Batch
+from p2pcli.tasks.networks import runnable
 from p2pcli.tensors import to_images
 from p2pcli.training.augment import Square
 from p2pcli.training.batches import squares_to_batch
 from p2pcli.training.checkpoint import random_state, restore_random_state
 from p2pcli.training.precision import Precision
-from p2pcli.training.samples import SampleRow
+from p2pcli.training.samples import CYCLE_COLUMNS, PAIR_COLUMNS, SampleRow
 
-LOWER_IS_BETTER = frozenset({"l1"})
+LOWER_IS_BETTER = frozenset({"l1", "cycle"})
 _IMAGES_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The pairs that are measured and shown: keys and squares, loaded once."""
+    """The data that are measured and shown: keys and squares, loaded once."""
 
     keys: tuple[str, ...]
     squares: tuple[Square, ...]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What one validation found: its numbers, each the mean over images, and pictures for a sample grid."""
+
+    metrics: dict[str, float]
+    columns: tuple[str, ...]
+    rows: list[SampleRow]
+
+
+def validate_pairs(
+    generators: nn.ModuleDict, recipe: Recipe, held_out: HeldOut, *, precision: Precision, shown: int
+) -> Outcome:
+    """l1, psnr and ssim of the results; rows of input, output and target."""
+    network = runnable(recipe, generators["generator"])
+    results = translate_squares(network, held_out.squares, inference=recipe.inference, precision=precision)
+    rows = [
+        SampleRow(key, square.input, to_images(result[None])[0], square.target)
+        for key, square, result in zip(held_out.keys, held_out.squares, results[:shown], strict=False)
+    ]
+    return Outcome(measure(results, held_out.squares), PAIR_COLUMNS, rows)
+
+
+def validate_cycles(
+    generators: nn.ModuleDict, recipe: Recipe, held_out: HeldOut, *, precision: Precision, shown: int
+) -> Outcome:
+    """ "cycle": the mean L1 of A → B → A and B → A → B; rows of input, output and what came back."""
+    there, back = generators["AtoB"], generators["BtoA"]
+
+    def run(batch: Batch) -> tuple[Tensor, ...]:
+        b, a = there(batch.input), back(batch.target)
+        return b, back(b), a, there(a)
+
+    results = _run(generators, held_out.squares, run, inference=recipe.inference, precision=precision)
+    total, rows = 0.0, []
+    for index, (key, square) in enumerate(zip(held_out.keys, held_out.squares, strict=True)):
+        b, returned_a, a, returned_b = results[index]
+        batch = _on_cpu(square)
+        total += float(l1(returned_a[None], batch.input)[0] + l1(returned_b[None], batch.target)[0]) / 2
+        if index < shown:
+            rows.append(SampleRow(key, square.input, _image(b), _image(returned_a)))
+            rows.append(SampleRow(key, square.target, _image(a), _image(returned_b)))
+    return Outcome({"cycle": total / max(1, len(held_out.keys))}, CYCLE_COLUMNS, rows)
+
+
+VALIDATIONS: dict[str, Callable[..., Outcome]] = {"paired": validate_pairs, "unpaired": validate_cycles}
+"""Task → how its generators are measured: (generators, recipe, held out, precision=, shown=) → outcome."""
+
+
 def translate_squares(
     network: nn.Module, squares: Sequence[Square], *, inference: Inference, precision: Precision
 ) -> list[Tensor]:
-    """The network's results, float32 (C, H, W) in [-1, 1] on the CPU, one for each square.
+    """The network's results, float32 (C, H, W) in [-1, 1] on the CPU, one for each square."""
 
-    torch's random generators are put back afterwards, so measuring changes nothing in the run.
-    """
-    before = random_state(precision.device)
-    results: list[Tensor] = []
-    try:
-        with inference_mode(network, statistics=inference.statistics, dropout=inference.dropout):
-            for first in range(0, len(squares), _IMAGES_AT_ONCE):
-                batch = _batch(squares[first : first + _IMAGES_AT_ONCE], precision)
-                with precision.autocast():
-                    output = network(batch.input)
-                results += list(output.float().cpu())
-    finally:
-        restore_random_state(before, precision.device)
-    return results
+    def run(batch: Batch) -> tuple[Tensor, ...]:
+        return (network(batch.input),)
+
+    results = _run(network, squares, run, inference=inference, precision=precision)
+    return [result for (result,) in results]
 
 
 def measure(results: Sequence[Tensor], squares: Sequence[Square]) -> dict[str, float]:
     """l1, psnr and ssim, each the mean over pairs; every image counts the same."""
     sums = dict.fromkeys(METRICS, 0.0)
     for result, square in zip(results, squares, strict=True):
-        target = squares_to_batch((square,), device=torch.device("cpu"), channels_last=False).target
+        target = _on_cpu(square).target
         for name, metric in METRICS.items():
             # Equal images have no noise; 100 dB stands for that, so that means stay finite.
             sums[name] += min(float(metric(result[None], target)[0]), 100.0)
-    return {name: value / len(squares) for name, value in sums.items()}
+    return {name: value / max(1, len(squares)) for name, value in sums.items()}
 
 
 def measure_baseline(squares: Sequence[Square]) -> dict[str, float]:
     """The same numbers for the input as it is: what a network that does nothing would reach."""
     plain = []
     for square in squares:
-        batch = squares_to_batch((square,), device=torch.device("cpu"), channels_last=False)
+        batch = _on_cpu(square)
         channels = batch.target.shape[1]
         shown = batch.input.mean(1, keepdim=True) if channels == 1 else batch.input
         plain.append(shown.expand(-1, channels, -1, -1)[0])
@@ -81,13 +122,50 @@ def is_better(value: float, best: float | None, *, metric: str) -> bool:
     return value < best if metric in LOWER_IS_BETTER else value > best
 
 
-def sample_rows(held_out: HeldOut, results: Sequence[Tensor]) -> list[SampleRow]:
-    """Rows for a sample grid out of the first results."""
-    rows = []
-    for key, square, result in zip(held_out.keys, held_out.squares, results, strict=False):
-        rows.append(SampleRow(key, square.input, to_images(result[None])[0], square.target))
-    return rows
+def metrics_text(metrics: Mapping[str, float]) -> str:
+    """The numbers as "L1 0.123, PSNR 18.2 dB, SSIM 0.612", or "cycle L1 0.045"."""
+    return ", ".join(_METRIC_WORDS[name].format(value) for name, value in metrics.items())
 
 
-def _batch(squares: Sequence[Square], precision: Precision) -> Batch:
-    return squares_to_batch(tuple(squares), device=precision.device, channels_last=precision.channels_last)
+_METRIC_WORDS = {
+    "l1": "L1 {:.3f}",
+    "psnr": "PSNR {:.1f} dB",
+    "ssim": "SSIM {:.3f}",
+    "cycle": "cycle L1 {:.3f}",
+}
+
+
+def _run(
+    networks: nn.Module,
+    squares: Sequence[Square],
+    run: Callable[[Batch], tuple[Tensor, ...]],
+    *,
+    inference: Inference,
+    precision: Precision,
+) -> list[tuple[Tensor, ...]]:
+    """What `run` gives for each square, float32 on the CPU.
+
+    torch's random generators are put back afterwards, so measuring changes nothing in the run.
+    """
+    before = random_state(precision.device)
+    results: list[tuple[Tensor, ...]] = []
+    try:
+        with inference_mode(networks, statistics=inference.statistics, dropout=inference.dropout):
+            for first in range(0, len(squares), _IMAGES_AT_ONCE):
+                some = tuple(squares[first : first + _IMAGES_AT_ONCE])
+                batch = squares_to_batch(some, device=precision.device, channels_last=precision.channels_last)
+                with precision.autocast():
+                    outputs = run(batch)
+                results += zip(*(output.float().cpu() for output in outputs), strict=True)
+    finally:
+        restore_random_state(before, precision.device)
+    return results
+
+
+def _on_cpu(square: Square) -> Batch:
+    return squares_to_batch((square,), device=torch.device("cpu"), channels_last=False)
+
+
+def _image(tensor: Tensor) -> Image:
+    image: Image = to_images(tensor[None])[0]
+    return image

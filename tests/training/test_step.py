@@ -102,7 +102,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update_and_is_named(spoiled:
 def test_an_infinite_generator_loss_leaves_the_generator_as_it_was() -> None:
     precision = Precision("cpu", name="float32")
     task, batch, optimizers = setting(precision, l1=1e38)
-    task.l1_weight = float("inf")
+    task.weights["l1"] = float("inf")
     before = weights_of(task)
     with pytest.raises(LossNotFiniteError, match="the loss 'l1' became inf"):
         training_step(task, batch, optimizers, precision)
