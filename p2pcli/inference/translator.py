@@ -183,7 +183,7 @@ class Translator:
         channels = self.recipe.data.input_channels
         if channels not in (1, 3):
             raise UsageError(
-                f"{self.path}: its network sees {channels} channels (label planes, several pictures); a picture "
+                f"{self.path}: its network sees {channels} channels (labels, several pictures); a picture "
                 "has 1 or 3. Feed it tensors: load_model(path).network."
             )
         if self.preparation.apply is not None:

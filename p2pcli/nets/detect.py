@@ -59,9 +59,15 @@ def detect(values: Mapping[str, Any], *, overrides: Mapping[str, Any] | None = N
     """
     state, quirks = unwrapped(values)
     for reader in _READERS:
-        found = reader(state)
+        try:
+            found = reader(state)
+        except (IndexError, KeyError):
+            # A key that a reader relies on is not there, or its weight has too few dimensions.
+            raise UsageError(_unlike(state)) from None
         if found is None:
             continue
+        if any(type(value) is int and value < 1 for value in found.options.values()):
+            raise UsageError(_unlike(state))
         options = {**found.options, **{k: v for k, v in (overrides or {}).items() if k in found.invisible}}
         found = Detected(found.network, found.role, options, invisible=found.invisible)
         with torch.device("meta"):
@@ -281,7 +287,7 @@ def _trunk(state: State) -> _Trunk:
     resized = _numbers(state, r"model\.(\d+)\.1\.weight")
     if blocks and not _is_convolution(state, f"model.{blocks[0]}.conv_block.1"):
         raise UsageError(
-            f"'model.{blocks[0]}.conv_block' has no convolution at index 1, so its padding is another. "
+            f"'model.{blocks[0]}.conv_block' has no convolution at index 1, so it pads otherwise. "
             "Expected the published default, --padding_type reflect."
         )
     upsampling = "shuffle" if shuffled else "resize" if resized else "deconv"
@@ -319,6 +325,14 @@ def _numbers(state: State, pattern: str) -> list[int]:
     """The distinct numbers that the group in `pattern` matches at the start of keys, in order."""
     found = (re.match(pattern, key) for key in state)
     return sorted({int(match[1]) for match in found if match})
+
+
+def _unlike(state: State) -> str:
+    key, weight = next(iter(state.items()))
+    return (
+        f"keys look like a published network ('{key}' {tuple(weight.shape)}, …; {len(state)} in all), but "
+        "some are missing or have other shapes. Expected weights of the unchanged published architecture."
+    )
 
 
 def _unknown(state: State) -> str:

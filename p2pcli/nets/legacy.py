@@ -111,9 +111,11 @@ def _add_right_vectors(result: dict[str, Tensor], wanted: Mapping[str, Tensor]) 
     lacking = [key for key in wanted if key.endswith(".weight_v") and key not in result]
     for key in lacking:
         stem = key.removesuffix("weight_v")
-        if f"{stem}weight_orig" in result and f"{stem}weight_u" in result:
-            matrix = result[f"{stem}weight_orig"].flatten(1)
-            right = matrix.t() @ result[f"{stem}weight_u"]
+        weight, left = result.get(f"{stem}weight_orig"), result.get(f"{stem}weight_u")
+        if weight is None or left is None or weight.shape != wanted[f"{stem}weight_orig"].shape:
+            continue
+        if left.shape == wanted[f"{stem}weight_u"].shape:
+            right = weight.flatten(1).t() @ left
             result[key] = torch.nn.functional.normalize(right, dim=0, eps=1e-12)
     return [f"{len(lacking)} spectral-norm vectors computed"] if lacking else []
 

@@ -246,10 +246,10 @@ def sample_style(mean: Tensor, log_variance: Tensor, *, generator: torch.Generat
 def style_grid_for(cells: int) -> tuple[int, int]:
     """(rows, columns) of a style grid with so many cells: square, else twice as wide as high (Cityscapes)."""
     side = math.isqrt(cells)
-    if side * side == cells:
+    if side * side == cells > 0:
         return side, side
     rows = math.isqrt(cells // 2)
-    if rows * rows * 2 == cells:
+    if rows * rows * 2 == cells > 0:
         return rows, rows * 2
     raise ValueError(f"{cells} cells are neither a square nor two squares side by side")
 

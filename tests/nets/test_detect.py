@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -226,6 +227,28 @@ def test_what_cannot_be_used_is_refused(values: dict[str, Any], said: str) -> No
     with pytest.raises(UsageError) as error:
         detect(values)
     assert said in str(error.value)
+
+
+def mangled(state: dict[str, Tensor], rng: random.Random) -> dict[str, Tensor]:
+    """A copy with one of its keys gone, renamed, flat, empty or with a dimension more."""
+    key = rng.choice([*state][:6] if rng.random() < 0.5 else [*state])
+    changes = [
+        {},
+        {f"{key}x": state[key]},
+        {key: state[key].flatten()},
+        {key: torch.zeros(())},
+        {key: state[key][None]},
+    ]
+    return {**{name: tensor for name, tensor in state.items() if name != key}, **rng.choice(changes)}
+
+
+@pytest.mark.parametrize(("name", "role"), PUBLISHED)
+def test_a_mangled_state_dict_is_never_more_than_a_usage_error(name: str, role: str) -> None:
+    rng = random.Random(0)
+    state = REGISTRIES[role][name](**drawn_options(name, role, rng)).state_dict()
+    for _ in range(40):
+        with contextlib.suppress(UsageError):
+            detect(mangled(state, rng))
 
 
 def test_a_missing_key_is_named() -> None:
