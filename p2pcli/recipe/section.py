@@ -20,4 +20,10 @@ class Section(BaseModel):
             return values
         fields = cls.model_fields.items()
         optional = {name for name, field in fields if type(None) in get_args(field.annotation)}
-        return {name: None if name in optional and v == "none" else v for name, v in values.items()}
+        plain = {name: None if name in optional and v == "none" else v for name, v in values.items()}
+        return {name: _frozen(value) for name, value in plain.items()}
+
+
+def _frozen(value: Any) -> Any:
+    """Arrays as tuples, which is what fields are: after a "before" validator, strict means strict."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -81,6 +81,41 @@ class Recipe(Section):
         return {**values, **merged}
 
     @model_validator(mode="after")
+    def _scales_fit(self) -> Recipe:
+        scale = self.data.scale
+        grows = self.generator.scale if isinstance(self.generator, SRResNet) else 1
+        if grows != scale:
+            raise ValueError(
+                f"generator {self.generator.name} enlarges {grows} times, data.scale is {scale}; set both "
+                f"to the same (srresnet enlarges, other generators keep the size)"
+            )
+        options = self.pairs.options
+        if self.pairs.maker == "downsample" and scale > 1:
+            if options.get("factor", 4) != scale or options.get("restore_size", True):
+                raise ValueError(
+                    f"data.scale {scale} needs inputs that stay small: set pairs.options.factor={scale} and "
+                    f"pairs.options.restore_size=false"
+                )
+        elif self.pairs.maker is not None and scale > 1:
+            raise ValueError(f"pair maker {self.pairs.maker} keeps the size; set data.scale=1")
+        return self
+
+    @model_validator(mode="after")
+    def _conditions_fit(self) -> Recipe:
+        data, maker = self.data, self.pairs.maker
+        if self.task == "unpaired" and not (data.is_plain and maker is None):
+            raise ValueError(
+                "task unpaired maps plain pictures of two domains; leave pair makers and color, labels, "
+                "instances, mask, extra, classes and scale of [data] out"
+            )
+        if maker is not None and (data.color == "lab" or data.labels is not None):
+            key = "color" if data.color == "lab" else "labels"
+            raise ValueError(f"pair maker {maker} and data.{key} both say what the input is; leave one out")
+        if (maker == "mask") != data.mask and maker is not None:
+            raise ValueError("pair maker mask makes holes: it goes with data.mask = true, and only it does")
+        return self
+
+    @model_validator(mode="after")
     def _sizes_fit(self) -> Recipe:
         if isinstance(self.generator, UNet):
             depth = self.generator.depth or self.data.size.bit_length() - 1

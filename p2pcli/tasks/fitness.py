@@ -75,7 +75,7 @@ def _require_terms(recipe: Recipe, weights: dict[str, float]) -> None:
             f"{recipe.discriminator.name} gives no feature maps. Set discriminator.name=multiscale (with "
             f"features), or losses.feature_matching=0."
         )
-    if "perceptual" in weights and recipe.data.target_channels not in (1, 3):
+    if "perceptual" in weights and recipe.data.target_planes not in (1, 3):
         raise RecipeError(
             f"losses.perceptual looks at pictures, and data.target_channels is "
             f"{recipe.data.target_channels}. Set losses.perceptual=0."

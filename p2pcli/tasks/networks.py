@@ -23,9 +23,9 @@ def build_generator(recipe: Recipe) -> Network:
     if isinstance(section, SPADE) and isinstance(recipe.encoder, StyleEncoder) and section.style_grid is None:
         cells = recipe.data.size >> SPADE_DOUBLINGS[section.doublings]
         options["style_grid"] = (cells, cells)
-    channels = recipe.data.input_channels + feature_channels(recipe)
+    channels = recipe.data.input_planes + feature_channels(recipe)
     return GENERATORS[section.name](
-        input_channels=channels, output_channels=recipe.data.target_channels, **options
+        input_channels=channels, output_channels=recipe.data.target_planes, **options
     )
 
 
@@ -37,7 +37,7 @@ def feature_channels(recipe: Recipe) -> int:
 def build_discriminator(recipe: Recipe) -> Network:
     """The discriminator of `recipe` with weights not yet initialised."""
     section = recipe.discriminator
-    seen = recipe.data.target_channels + (recipe.data.input_channels if section.conditional else 0)
+    seen = recipe.data.target_planes + (recipe.data.input_planes if section.conditional else 0)
     options = section.model_dump(exclude={"name", "conditional", "objective"})
     return DISCRIMINATORS[section.name](input_channels=seen, **options)
 
@@ -47,7 +47,7 @@ def build_encoder(recipe: Recipe) -> Network | None:
     if recipe.encoder is None:
         return None
     options = recipe.encoder.model_dump(exclude={"name"})
-    return ENCODERS[recipe.encoder.name](input_channels=recipe.data.target_channels, **options)
+    return ENCODERS[recipe.encoder.name](input_channels=recipe.data.target_planes, **options)
 
 
 def recipe_of_direction(recipe: Recipe, direction: str) -> Recipe:

@@ -61,10 +61,10 @@ def duration_text(seconds: float) -> str:
 
 def _random_batch(run: TrainState) -> Batch:
     data, precision = run.recipe.data, run.precision
-    size = (run.recipe.train.batch_size, data.size, data.size)
+    batch_size = run.recipe.train.batch_size
 
-    def noise(channels: int) -> torch.Tensor:
-        shape = (size[0], channels, *size[1:])
+    def noise(channels: int, side: int) -> torch.Tensor:
+        shape = (batch_size, channels, side, side)
         return (
             torch.rand(shape, device=precision.device)
             .mul_(2)
@@ -72,7 +72,7 @@ def _random_batch(run: TrainState) -> Batch:
             .contiguous(memory_format=precision.memory_format)
         )
 
-    return Batch(noise(data.input_channels), noise(data.target_channels))
+    return Batch(noise(data.input_planes, data.input_size), noise(data.target_planes, data.size))
 
 
 def _wait(device: torch.device) -> None:
