@@ -29,6 +29,7 @@ FLOORS = {
     "losses": 1,
     "metrics": 1,
     "tensors": 1,
+    "conditions": 1,
     "tasks": 2.0,
     "inference": 2.1,
     "training": 2.2,
@@ -46,6 +47,7 @@ WORLDS = {
     "losses": "torch",
     "metrics": "torch",
     "tensors": "torch",
+    "conditions": "torch",
 }
 
 

@@ -1,0 +1,116 @@
+"""Label maps: from ids or colours in a file to checked ids, to one plane an id, to boundaries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from p2pcli.errors import ItemError
+from p2pcli.image import Image, as_rgb8
+from p2pcli.recipe import Data
+from p2pcli.recipe.palettes import PALETTES, Colour
+
+_FAR = 60.0
+"""Distance in RGB from which on a colour is not a smeared one of the palette. Half the way between two
+neighbours of the facades palette is 42."""
+_MOST_FAR = 0.25
+"""Share of far pixels that lossy compression and thin shapes explain; more means another palette."""
+_MOST_EQUAL = 0.01
+"""Share of pixels that may have one far colour: smear has many colours, a missing label has one."""
+
+
+class ConditionError(ItemError):
+    """A picture that the recipe's [data] cannot read: training refuses it before the first step."""
+
+
+def label_ids(image: Image, data: Data, *, name: str) -> Image:
+    """The ids (H, W, 1) uint16 of a label map, in 0 … labels-1; `data.dontcare` becomes `labels`.
+
+    Raises `ConditionError` with `name` and the value for ids out of range and colours not in the palette.
+    """
+    assert data.labels is not None
+    if data.colours:
+        return nearest_colours(image, data.colours, name=name)
+    ids = plain_ids(image, name=name)
+    wrong = ids >= data.labels
+    if data.dontcare is not None:
+        unknown = ids == data.dontcare
+        wrong &= ~unknown
+        ids = np.where(unknown, np.uint16(data.labels), ids)
+    if wrong.any():
+        row, column, _ = (int(place[0]) for place in np.nonzero(wrong))
+        value = int(ids[row, column, 0])
+        also = "" if data.dontcare is None else f", or {data.dontcare} (data.dontcare)"
+        raise ConditionError(
+            f"{name}: label {value} at column {column}, row {row}; expected 0 to {data.labels - 1} "
+            f"(data.labels = {data.labels}){also}. Set data.labels={value + 1} or more, data.dontcare={value} if "
+            f"it means unknown, or mend the file."
+        )
+    return ids
+
+
+def plain_ids(image: Image, *, name: str) -> Image:
+    """The ids (H, W, 1) uint16 that are the pixels' own values. Raises `ConditionError` for colours."""
+    gray = image[:, :, :1]
+    if image.shape[2] >= 3 and not np.array_equal(image[:, :, :3], np.repeat(gray, 3, axis=2)):
+        raise ConditionError(
+            f"{name}: a map in colour, where pixels are expected to be ids. Name its colours: data.palette = "
+            f"{', '.join(PALETTES)} or [[r, g, b], …], or store it as gray PNG."
+        )
+    return gray.astype(np.uint16)
+
+
+def nearest_colours(image: Image, colours: Sequence[Colour], *, name: str) -> Image:
+    """For each pixel the index (H, W, 1) uint16 of the nearest of `colours`, first among equals.
+
+    Raises `ConditionError` where so much lies far from all of them that it is no smear.
+    """
+    rgb = as_rgb8(image).astype(np.uint32)
+    codes = (rgb[:, :, 0] << 16) | (rgb[:, :, 1] << 8) | rgb[:, :, 2]
+    found, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    channels = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(np.float32)
+    known: NDArray[np.float32] = np.asarray(colours, np.float32)
+    squares = np.square(channels[:, None] - known[None]).sum(axis=2)
+    nearest = squares.argmin(axis=1).astype(np.uint16)
+    far = np.where(squares.min(axis=1) > _FAR**2, counts, 0)
+    share = far.sum() / codes.size
+    if share > _MOST_FAR or far.max() > max(2, _MOST_EQUAL * codes.size):
+        red, green, blue = (int(value) for value in channels[far.argmax()])
+        raise ConditionError(
+            f"{name}: {share:.0%} of its pixels are far from every colour of the palette, most often "
+            f"({red}, {green}, {blue}). Expected the {len(known)} colours of data.palette: name another one, "
+            f"or turn data.direction round if this is the photo."
+        )
+    ids: Image = nearest[places].reshape(*codes.shape, 1)
+    return ids
+
+
+def colours_for(data: Data) -> NDArray[np.uint8]:
+    """A colour for each id (n, 3): the palette's own, else Pascal VOC's; unknown is black."""
+    count = data.labels or 0
+    own = list(data.colours) or [PALETTES["voc"][1 + label % 20] for label in range(count)]
+    return np.asarray([*own, (0, 0, 0)], np.uint8)
+
+
+def one_hot(ids: Tensor, count: int) -> Tensor:
+    """`ids` (B, H, W), integers below `count`, as float32 (B, count, H, W) of 0 and 1, channels last."""
+    planes = torch.zeros(*ids.shape, count, device=ids.device)
+    return planes.scatter_(3, ids[..., None].long(), 1.0).permute(0, 3, 1, 2)
+
+
+def boundaries(ids: Tensor) -> Tensor:
+    """float32 (B, 1, H, W): 1 where the id (B, H, W) differs from the left, right, upper or lower neighbour.
+
+    Both pixels of a differing pair are marked (pix2pixHD, 1711.11585, section 3.3).
+    """
+    marked = torch.zeros_like(ids, dtype=torch.bool)
+    across, down = ids[:, :, 1:] != ids[:, :, :-1], ids[:, 1:] != ids[:, :-1]
+    marked[:, :, 1:] |= across
+    marked[:, :, :-1] |= across
+    marked[:, 1:] |= down
+    marked[:, :-1] |= down
+    return marked[:, None].float()
