@@ -61,6 +61,15 @@ def translate(
             rich_help_panel=MODE_PANEL,
         ),
     ] = "auto",
+    direction: Annotated[
+        Literal["AtoB", "BtoA"] | None,
+        typer.Option(
+            "--direction",
+            help="Which way an unpaired model translates. Nothing: AtoB.",
+            show_default=False,
+            rich_help_panel=MODE_PANEL,
+        ),
+    ] = None,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
         typer.Option("--precision", help="Number format of the network.", rich_help_panel=MODE_PANEL),
@@ -121,6 +130,7 @@ def translate(
             statistics=statistics,
             dropout=dropout,
             prepare=prepare,
+            direction=direction,
             encoding=encoding,
             quality=quality,
             max_pixels=max_pixels,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from p2pcli.nets.blocks import SizeNeeds, Statistics
 from p2pcli.randomness import rng_for
 from p2pcli.recipe import Recipe
 from p2pcli.tasks import build_generator
+from p2pcli.tasks.networks import recipe_of_direction, runnable, state_of
+from p2pcli.tasks.unpaired import DIRECTIONS
 from p2pcli.tensors import to_batch, to_images
 
 
@@ -32,14 +34,16 @@ def load_model(
     statistics: Statistics | None = None,
     dropout: bool | None = None,
     prepare: Prepare = "auto",
+    direction: str | None = None,
     seed: int = 0,
 ) -> Translator:
     """The translator stored in a model file, or in a run folder (see `model_in`).
 
     `precision` is "auto", "float32", "bfloat16" or "float16"; `statistics` ("sample" or "running") and
     `dropout` default to what the model's recipe says. `prepare` says whether pictures go through the pair
-    maker that made the training inputs (see `preparation_for`). Raises `UsageError` where the file is no
-    model, `EnvironmentFaultError` where the device is not there.
+    maker that made the training inputs (see `preparation_for`). `direction`, "AtoB" or "BtoA", chooses one
+    of the two generators of an unpaired model; None: AtoB. Raises `UsageError` where the file is no model or
+    does not hold that direction, `EnvironmentFaultError` where the device is not there.
     """
     where = choose_device(device)
     dtype = pick_dtype(precision, where)
@@ -51,14 +55,7 @@ def load_model(
         raise UsageError(
             f"{file}: holds a {info.role}, which translates nothing. Give it the generator's file."
         )
-    network = build_generator(recipe)
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise UsageError(
-            f"{file}: its weights do not fit the network that its recipe describes ({first}). Save it again."
-        ) from None
+    network, recipe = _generator_in(file, state, recipe, direction=direction)
     return Translator(
         network,
         recipe,
@@ -71,6 +68,33 @@ def load_model(
         preparation=preparation_for(recipe, info, prepare=prepare, seed=seed),
         seed=seed,
     )
+
+
+def _generator_in(
+    file: Path, state: Mapping[str, Tensor], recipe: Recipe, *, direction: str | None
+) -> tuple[nn.Module, Recipe]:
+    """The generator of `direction` with its weights, and the recipe as that generator sees it."""
+    if direction not in (None, *DIRECTIONS):
+        raise UsageError(f"no direction '{direction}'. Known: {', '.join(DIRECTIONS)}.")
+    if recipe.task == "unpaired":
+        name = direction or DIRECTIONS[0]
+        recipe = recipe_of_direction(recipe, name)
+    elif direction not in (None, recipe.data.direction):
+        raise UsageError(
+            f"{file}: translates {recipe.data.direction} only; {direction} was asked for. Leave --direction "
+            f"out, or train the other way with --set data.direction={direction}."
+        )
+    else:
+        name = "generator"
+    network = build_generator(recipe)
+    try:
+        network.load_state_dict(state_of(state, name))
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise UsageError(
+            f"{file}: its weights do not fit the network that its recipe describes ({first}). Save it again."
+        ) from None
+    return runnable(recipe, network), recipe
 
 
 def model_in(path: Path) -> Path:

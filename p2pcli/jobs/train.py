@@ -28,7 +28,7 @@ from p2pcli.plan import Tally
 from p2pcli.recipe import Recipe
 from p2pcli.training.batches import default_workers
 from p2pcli.training.checkpoint import newest_state
-from p2pcli.training.dataset import PairData, data_identity, first_sample, open_pairs
+from p2pcli.training.data import TrainingData, identity_of, one_sample, open_data
 from p2pcli.training.estimate import seconds_per_step
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.loop import LoopSettings, train_loop
@@ -74,11 +74,11 @@ def train(
         observe(Note(note))
     require_usable_folder(chosen, resume=resume, overwrite=overwrite)
     place = choose_device(device)
-    pairs = open_pairs(chosen.data, chosen.recipe, limit=limit)
-    plan = plan_of(chosen.recipe, data_identity(pairs), limit)
+    pairs = open_data(chosen.data, chosen.recipe, limit=limit)
+    plan = plan_of(chosen.recipe, identity_of(pairs), limit)
     if resume:
         require_same_run(chosen.folder, plan)
-    first_sample(pairs)
+    one_sample(pairs)
     # Only a run that resumes may know failures already; a new one must not read an old run's.
     failures_path = None if dry_run else chosen.folder.failures
     with _own_random_state(place), _memory_faults(chosen.recipe):
@@ -102,7 +102,7 @@ def train(
 @dataclass(frozen=True)
 class _Work:
     chosen: Chosen
-    pairs: PairData
+    pairs: TrainingData
     run: TrainState
     failures: FailureLog
     settings: LoopSettings
@@ -153,8 +153,9 @@ def _tally(work: _Work, measured_keys: tuple[str, ...]) -> Tally:
     seen = set(keys)
     if run.position.epoch == 0:
         seen = set(epoch_order(keys, seed=run.recipe.train.seed, epoch=0)[: run.position.index])
-    planned = {*keys, *measured_keys}
-    failed = [row for row in work.failures.rows if row.key in planned]
+    # A picture of an unpaired domain B has no place of its own, but must not fail unseen.
+    failed = list(work.failures.rows)
+    planned = {*keys, *measured_keys, *(row.key for row in failed)}
     used = {*seen, *measured_keys} - {row.key for row in failed}
     tally = Tally(planned=len(planned), written=len(used), failed=failed)
     if not work.report.interrupted and tally.done < tally.planned:
@@ -163,7 +164,7 @@ def _tally(work: _Work, measured_keys: tuple[str, ...]) -> Tally:
     return tally
 
 
-def _first_report(chosen: Chosen, pairs: PairData, run: TrainState) -> TrainReport:
+def _first_report(chosen: Chosen, pairs: TrainingData, run: TrainState) -> TrainReport:
     split = pairs.split
     return TrainReport(
         tally=Tally(),
@@ -179,7 +180,7 @@ def _first_report(chosen: Chosen, pairs: PairData, run: TrainState) -> TrainRepo
 
 
 def _announce(
-    chosen: Chosen, pairs: PairData, run: TrainState, report: TrainReport, observe: Observer
+    chosen: Chosen, pairs: TrainingData, run: TrainState, report: TrainReport, observe: Observer
 ) -> None:
     """Say what will be done and how long it takes here, before the first step."""
     for line in describe_run(pairs, run, name=chosen.recipe_name):

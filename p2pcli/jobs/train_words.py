@@ -8,7 +8,7 @@ from p2pcli.inference.device import describe_device
 from p2pcli.jobs.train_plan import Chosen
 from p2pcli.recipe import PatchGAN, load_recipe
 from p2pcli.recipe.whole import Discriminator
-from p2pcli.training.dataset import PairData
+from p2pcli.training.data import TrainingData
 from p2pcli.training.estimate import duration_text, recipe_seconds_per_step
 from p2pcli.training.schedule import total_epochs, total_steps
 from p2pcli.training.state import TrainState
@@ -17,7 +17,7 @@ LONG_SECONDS = 30 * 60
 """From here on a CPU run is told of the smaller recipe."""
 
 
-def describe_run(pairs: PairData, run: TrainState, *, name: str) -> list[str]:
+def describe_run(pairs: TrainingData, run: TrainState, *, name: str) -> list[str]:
     """Data, recipe, networks and device, a line each."""
     recipe, split = run.recipe, pairs.split
     train, data = recipe.train, recipe.data
@@ -57,7 +57,7 @@ def _judge_text(section: Discriminator) -> str:
 
 
 def suggest_quick(
-    chosen: Chosen, pairs: PairData, run: TrainState, *, steps: int, step_seconds: float
+    chosen: Chosen, pairs: TrainingData, run: TrainState, *, steps: int, step_seconds: float
 ) -> list[str]:
     """About how long the run takes, and on a CPU, where that is long, how long `-r quick` would."""
     seconds = steps * step_seconds

@@ -37,6 +37,7 @@ def translate(
     statistics: Statistics | None = None,
     dropout: bool | None = None,
     prepare: Prepare = "auto",
+    direction: str | None = None,
     seed: int = 0,
     workers: int | None = None,
     limit: int | None = None,
@@ -52,8 +53,9 @@ def translate(
 
     `model` is a model file or run folder (None: the newest under runs/), `output` a folder or, for one
     source, a file (None: translated/<model>). `encoding` ("png") gives all pictures one format, `quality`
-    is JPEG's, 1 to 100. `workers` are decode and encode threads each. What is done already is skipped; a
-    file that p2p did not write is never replaced without `overwrite`. Raises `UsageError`,
+    is JPEG's, 1 to 100. `direction` ("AtoB", "BtoA") chooses a generator of an unpaired model. `workers` are
+    decode and encode threads each. What is done already is skipped; a file that p2p did not write is never
+    replaced without `overwrite`. Raises `UsageError`,
     `NothingMatchedError` and `EnvironmentFaultError`; a bad file is a row of `tally.failed`.
     """
     started = time.monotonic()
@@ -69,11 +71,12 @@ def translate(
         statistics=statistics,
         dropout=dropout,
         prepare=prepare,
+        direction=direction,
         seed=seed,
     )
     tasks = _tasks(listing, target, translator, is_single=is_single, encoding=encoding, limit=limit)
     report = TranslateReport(target, model_file, dry_run=dry_run)
-    work = _work_fingerprint(translator, precision=precision, quality=quality)
+    work = _work_fingerprint(translator, precision=precision, quality=quality, direction=direction)
     progress = Progress(report.tally, Ledger(_record(target, is_single=is_single), work=work), observe)
     _tell(translator, tasks, progress, is_chosen=model is None)
     todo = _begin(tasks, listing, progress, overwrite=overwrite)
@@ -165,7 +168,7 @@ def _record(target: Path, *, is_single: bool) -> Path:
     return target.with_name(f".{target.name}.p2p.jsonl") if is_single else target / ".p2p" / "done.jsonl"
 
 
-def _work_fingerprint(translator: Translator, *, precision: str, quality: int) -> str:
+def _work_fingerprint(translator: Translator, *, precision: str, quality: int, direction: str | None) -> str:
     """Changes with everything that may change a pixel, but for the device and the batch size."""
     return fingerprint(
         {
@@ -176,6 +179,7 @@ def _work_fingerprint(translator: Translator, *, precision: str, quality: int) -
             "maker": translator.preparation.maker,
             "maker_options": dict(translator.preparation.options),
             "quality": quality,
+            **({"direction": direction} if translator.recipe.task == "unpaired" else {}),
         }
     )
 

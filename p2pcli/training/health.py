@@ -27,9 +27,9 @@ class Health:
     def update(self, losses: Mapping[str, float], *, steps: int = 1) -> None:
         """Take in the mean losses of `steps` steps."""
         weight = 1.0 - (1.0 - 1.0 / _MEMORY_STEPS) ** steps
-        self.fake = _moved(self.fake, losses.get("fake"), weight)
-        self.real = _moved(self.real, losses.get("real"), weight)
-        self.gan = _moved(self.gan, losses.get("gan"), weight)
+        self.fake = _moved(self.fake, _mean_of(losses, "fake"), weight)
+        self.real = _moved(self.real, _mean_of(losses, "real"), weight)
+        self.gan = _moved(self.gan, _mean_of(losses, "gan"), weight)
         if self.fake is not None and self.real is not None:
             near_zero = self.fake + self.real < COLLAPSE_LOSS
             self.collapsed_steps = self.collapsed_steps + steps if near_zero else 0
@@ -79,6 +79,12 @@ def confidence(half_loss: float, objective: str) -> float:
     if objective == "lsgan":
         return max(0.0, 1.0 - math.sqrt(loss))
     return max(0.0, 1.0 - loss / 2)
+
+
+def _mean_of(losses: Mapping[str, float], term: str) -> float | None:
+    """The term, or the mean over both directions of an unpaired run; None where there is none."""
+    values = [losses[name] for name in (term, f"{term}_a", f"{term}_b") if name in losses]
+    return sum(values) / len(values) if values else None
 
 
 def _moved(mean: float | None, value: float | None, weight: float) -> float | None:

@@ -12,7 +12,7 @@ from torch import nn
 from p2pcli.errors import P2PError
 from p2pcli.events import Observer, Stop
 from p2pcli.training.batches import prefetch
-from p2pcli.training.dataset import PairData
+from p2pcli.training.data import TrainingData
 from p2pcli.training.ema import update_average
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.keeper import Keeper
@@ -37,7 +37,7 @@ class LoopSettings:
 
 def train_loop(
     run: TrainState,
-    pairs: PairData,
+    pairs: TrainingData,
     *,
     folder: RunFolder,
     review: Review,

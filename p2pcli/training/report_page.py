@@ -19,13 +19,21 @@ from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.runlog import read_log
 
 _GRIDS = 6
-_LOSS_NAMES = {
-    "l1": ("L1 (weighted)", "#2563eb"),
-    "gan": ("G adversarial", "#d97706"),
-    "fake": ("D on fakes", "#dc2626"),
-    "real": ("D on reals", "#059669"),
+_COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
+_CHARTS = {
+    "Generator: adversarial": ("gan",),
+    "Discriminator": ("real", "fake"),
+    "Discriminator: penalties": ("r1", "gradient_penalty"),
+    "Cycle": ("cycle",),
+    "Identity": ("identity",),
 }
-_METRIC_NAMES = {"l1": "L1 (lower is better)", "psnr": "PSNR in dB", "ssim": "SSIM"}
+"""Chart → the loss terms that it shows; every other term of the generator has a chart of its own."""
+_METRIC_NAMES = {
+    "l1": "L1 (lower is better)",
+    "psnr": "PSNR in dB",
+    "ssim": "SSIM",
+    "cycle": "L1 of there and back again (lower is better)",
+}
 
 
 def write_report(folder: RunFolder) -> None:
@@ -73,7 +81,9 @@ def _cards(
         cards.append((f"{last['images_per_second']:.1f}", "images per second"))
     if validations:
         last, baseline = validations[-1], validations[-1].get("baseline") or {}
-        for name, unit in (("ssim", ""), ("psnr", " dB"), ("l1", "")):
+        for name, unit in (("ssim", ""), ("psnr", " dB"), ("l1", ""), ("cycle", "")):
+            if name not in last:
+                continue
             digits = 1 if name == "psnr" else 3
             label = name.upper()
             if name in baseline:
@@ -94,25 +104,31 @@ def _health(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _loss_charts(steps: Sequence[Mapping[str, Any]]) -> str:
-    def curve(name: str) -> Curve:
-        label, colour = _LOSS_NAMES[name]
-        return Curve(label, colour, [(r["step"], r["losses"][name]) for r in steps if name in r["losses"]])
-
+    names = list(dict.fromkeys(name for row in steps for name in row["losses"]))
+    # The two directions of an unpaired run share a chart: gan_a and gan_b are both "gan".
+    stems = {name: name.removesuffix("_a").removesuffix("_b") for name in names}
+    shared = {stem for terms in _CHARTS.values() for stem in terms}
+    own = {f"Generator: {stem} (weighted)": (stem,) for stem in stems.values() if stem not in shared}
+    charts = []
+    for title, terms in {**own, **_CHARTS}.items():
+        shown = [name for name in names if stems[name] in terms]
+        curves = [
+            Curve(name, colour, [(r["step"], r["losses"][name]) for r in steps if name in r["losses"]])
+            for name, colour in zip(shown, _COLOURS, strict=False)
+        ]
+        charts.append(draw_chart(title, curves))
     rates = Curve("learning rate", "#7c3aed", [(r["step"], r["learning_rate"]) for r in steps])
-    charts = [
-        draw_chart("Generator: L1", [curve("l1")]),
-        draw_chart("Generator: adversarial", [curve("gan")]),
-        draw_chart("Discriminator", [curve("real"), curve("fake")]),
-        draw_chart("Learning rate", [rates]),
-    ]
+    charts.append(draw_chart("Learning rate", [rates]))
     return f"<div class='charts'>{''.join(charts)}</div>" if any(charts) else ""
 
 
 def _metric_charts(validations: Sequence[Mapping[str, Any]]) -> str:
     charts = []
     for name, title in _METRIC_NAMES.items():
-        ours = Curve("translated", "#2563eb", [(row["step"], row[name]) for row in validations])
-        plain = [(row["step"], row["baseline"][name]) for row in validations if row.get("baseline")]
+        ours = Curve(
+            "translated", "#2563eb", [(row["step"], row[name]) for row in validations if name in row]
+        )
+        plain = [(row["step"], row["baseline"][name]) for row in validations if name in row.get("baseline", {})]
         charts.append(
             draw_chart(title, [ours, Curve("untranslated input", "#9ca3af", plain, is_dashed=True)])
         )

@@ -11,7 +11,7 @@ from p2pcli.events import Note, Observer
 from p2pcli.io.atomic import write_bytes
 from p2pcli.io.codec import encode
 from p2pcli.tasks.networks import model_state
-from p2pcli.training.dataset import PairData
+from p2pcli.training.data import TrainingData
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.report_page import write_report
 from p2pcli.training.run_folder import RunFolder
@@ -71,7 +71,7 @@ class Review:
 
 
 def load_held_out(
-    pairs: PairData, *, count: int, shown: int, failures: FailureLog
+    pairs: TrainingData, *, count: int, shown: int, failures: FailureLog
 ) -> tuple[HeldOut, tuple[str, ...]]:
     """The pairs to measure and show, evenly spread over the validation keys, and the keys that were tried.
 
@@ -98,7 +98,7 @@ def spread(keys: Sequence[str], count: int) -> tuple[str, ...]:
 
 
 def new_review(
-    pairs: PairData, run: TrainState, *, folder: RunFolder, failures: FailureLog, observe: Observer
+    pairs: TrainingData, run: TrainState, *, folder: RunFolder, failures: FailureLog, observe: Observer
 ) -> tuple[Review, tuple[str, ...]]:
     """A review on pairs loaded now, with the baseline measured; and the validation keys that were tried."""
     train = run.recipe.train
