@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from p2pcli.recipe.section import Section
+
+Decay = Literal["linear", "linear-2020", "linear-2018", "linear-hd", "cosine", "step", "plateau", "none"]
 
 
 class Train(Section):
@@ -15,9 +17,20 @@ class Train(Section):
     epochs: int = Field(100, ge=0)
     """Epochs at the full learning rate."""
     decay_epochs: int = Field(100, ge=0)
-    """Epochs over which the rate then falls linearly towards 0."""
+    """Epochs over which the rate then falls, as `decay` says."""
     steps: int | None = Field(None, ge=1)
-    """Length in steps instead of epochs: full rate for the first half, linear decay for the second."""
+    """Length in steps instead of epochs: full rate for the first half, decay in the second."""
+    decay: Decay = "linear"
+    """linear: to 1/(decay_epochs + 1), as the published code since 2025. linear-2020, linear-2018: as in
+    those years, one epoch early and 0 in the last one. linear-hd: pix2pixHD's and SPADE's. cosine: half a
+    wave over decay_epochs. step: times decay_factor every decay_every. plateau: times decay_factor where
+    best_metric stalls. none: the whole rate throughout, as the first pix2pix."""
+    decay_every: int = Field(50, ge=1)
+    """step: epochs between two falls; steps where the length is given in steps."""
+    decay_factor: float | None = Field(None, gt=0, lt=1)
+    """None: 0.1 for step, 0.2 for plateau, as published."""
+    decay_patience: int = Field(5, ge=0)
+    """plateau: validations without a gain of 1 % that are borne before the rate falls."""
     batch_size: int = Field(1, ge=1)
     """Pairs that one update sees."""
     accumulate: int = Field(1, ge=1)
@@ -34,6 +47,19 @@ class Train(Section):
     """Whose update comes first. None: as published, D for pix2pix, G for pix2pixHD, SPADE and CycleGAN."""
     pool_size: int = Field(50, ge=0)
     """Unpaired: earlier results that D is shown among new ones (CycleGAN, 1703.10593, section 4)."""
+    init_from: tuple[str, ...] = ()
+    """Fine-tuning: model files or run folders whose weights the networks start with; what none of them holds
+    starts fresh. A run folder brings its discriminator, too."""
+    warmup_discriminator: int = Field(0, ge=0)
+    """First steps in which D alone learns: for a fresh D beside a trained G."""
+    freeze: tuple[str, ...] = ()
+    """Keys, or beginnings of keys up to a dot, of weights that do not learn: "model.model.0"; those of D
+    after its name: "discriminator.model.0"."""
+    freeze_global_epochs: int = Field(0, ge=0)
+    """pix2pixhd_local: first epochs in which only the enhancer learns (its keys begin with model1); then all
+    weights learn, with a new optimizer, as published."""
+    diffaugment: tuple[Literal["color", "translation", "cutout"], ...] = ()
+    """Differentiable augmentation of all that D sees (Zhao et al. 2020, 2006.10738), for small data."""
     init: Literal["normal", "xavier", "kaiming", "orthogonal"] = "normal"
     init_gain: float = Field(0.02, gt=0)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -41,6 +67,10 @@ class Train(Section):
     channels_last: bool = True
     ema: float | None = Field(None, gt=0, lt=1)
     """Decay per step of an exponential moving average of the generator; validated and saved in its stead."""
+    compile: bool = False
+    """Compile the networks with torch.compile: slow to start, needs a C++ compiler (CPU) or Triton (CUDA)."""
+    tensorboard: bool = False
+    """Write curves and sample grids for TensorBoard as well, below the run's tensorboard/."""
     seed: int = Field(0, ge=0)
     checkpoint_minutes: float = Field(5.0, gt=0)
     """A checkpoint at least this often, and at every epoch's end."""
@@ -54,6 +84,11 @@ class Train(Section):
     """Rows of a sample grid."""
     best_metric: Literal["l1", "psnr", "ssim", "cycle"] = "ssim"
     """What best.safetensors is best in, on the validation split. Unpaired: "cycle", L1 of A → B → A."""
+
+    @field_validator("init_from", mode="before")
+    @classmethod
+    def _one_is_enough(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
 
 class Inference(Section):
