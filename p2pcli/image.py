@@ -28,13 +28,15 @@ class Sample:
     """One image or one pair on its way from a source to a sink.
 
     `key` is a unique posix relative path without suffix. `input` is what the model sees, `target` what it
-    must produce (None where there is no pair). `meta` holds JSON-able provenance.
+    must produce (None where there is no pair). `meta` holds JSON-able provenance. `extras` holds further
+    pictures that belong to them, by the name of their folder ("inst", "mask", "pose").
     """
 
     key: str
     input: Image
     target: Image | None = None
     meta: Mapping[str, object] = field(default_factory=dict)
+    extras: Mapping[str, Image] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

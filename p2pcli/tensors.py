@@ -24,8 +24,12 @@ def to_batch(
 
     They travel as integers and become floats on the device: a quarter of the bytes for uint8.
     """
-    stacked = _whole(images[0])[None] if len(images) == 1 else torch.stack([_whole(i) for i in images])
-    return from_bytes(stacked, device=device, channels_last=channels_last)
+    return from_bytes(stacked(images), device=device, channels_last=channels_last)
+
+
+def stacked(images: Sequence[Image]) -> Tensor:
+    """Images of one size and dtype, each (H, W, C), as one (B, H, W, C) of that dtype on the CPU."""
+    return _whole(images[0])[None] if len(images) == 1 else torch.stack([_whole(i) for i in images])
 
 
 def from_bytes(batch: Tensor, *, device: torch.device | str = "cpu", channels_last: bool = True) -> Tensor:

@@ -47,8 +47,8 @@ def label_ids(image: Image, data: Data, *, name: str) -> Image:
         also = "" if data.dontcare is None else f", or {data.dontcare} (data.dontcare)"
         raise ConditionError(
             f"{name}: label {value} at column {column}, row {row}; expected 0 to {data.labels - 1} "
-            f"(data.labels = {data.labels}){also}. Set data.labels={value + 1} or more, data.dontcare={value} if "
-            f"it means unknown, or mend the file."
+            f"(data.labels = {data.labels}){also}. Set data.labels={value + 1} or more, or mend the "
+            f"file; data.dontcare={value} where it means unknown."
         )
     return ids
 

@@ -78,8 +78,8 @@ def further_layers(
     for name in data.further_pictures:
         if name not in pictures:
             raise ConditionError(
-                f"{key}: no picture in {name}/. Expected one of the same name in a folder {name}/ beside those "
-                f"of input and target, for every sample (data.{'instances' if name == 'inst' else 'extra'})."
+                f"{key}: no picture in {name}/. Expected one of the same name in a folder beside input "
+                f"and target, for every sample (data.{'instances' if name == 'inst' else 'extra'})."
             )
         if name == "inst":
             ids = plain_ids(pictures[name], name=f"{name}/{key}")
@@ -108,7 +108,8 @@ def shown_input(packed: Image, data: Data) -> Image:
     places = channels_of(data)
     if "labels" in places:
         ids = packed[:, :, places["labels"]].astype(np.uint16)
-        return colours_for(data)[ids[:, :, 0] + 256 * ids[:, :, 1]]
+        coloured: Image = colours_for(data)[ids[:, :, 0] + 256 * ids[:, :, 1]]
+        return coloured
     picture = packed[:, :, places["picture"]]
     if data.color == "lab":
         return as_gray8(picture)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import glob
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -24,6 +24,8 @@ class _Place:
 
     path: str | Path
     max_pixels: int
+    extras: tuple[str, ...]
+    scale: int
     is_asked_for: bool
     """True where the caller names the layout: then it is not looked for, but required."""
 
@@ -34,16 +36,25 @@ class _Place:
         return list_media(self.path, kinds=("image",))
 
 
-def open_source(path: str | Path, *, layout: str | None = None, max_pixels: int = MAX_PIXELS) -> Source:
+def open_source(
+    path: str | Path,
+    *,
+    layout: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    extras: Sequence[str] = (),
+    scale: int = 1,
+) -> Source:
     """The samples that lie at `path`: a Parquet dataset, paired folders, side-by-side images or plain photos.
 
     What the path is decides, in the order of `SOURCES`; `layout`, a name from there, decides instead.
+    `extras` names folders beside those of a pair, whose pictures come with each sample; `scale` is how many
+    times one picture of a pair may be larger than the other. Both are for paired folders.
     Raises `UsageError` where the path does not exist or does not have the layout asked for, and
     `NothingMatchedError` where it holds no image.
     """
     if layout is not None and layout not in SOURCES:
         raise UsageError(f"unknown layout '{layout}'. {did_you_mean(layout, SOURCES)}")
-    place = _Place(path, max_pixels, is_asked_for=layout is not None)
+    place = _Place(path, max_pixels, tuple(extras), scale, is_asked_for=layout is not None)
     if not Path(path).exists() and not glob.has_magic(str(path)):
         _ = place.images  # raises, and names what is nearest
     layouts = list(SOURCES) if layout is None else [layout]
@@ -66,7 +77,7 @@ def _open_pairs(place: _Place) -> Source | None:
 
     if not place.is_asked_for and not find_domain_folders(Path(place.path)):
         return None
-    return PairsFolderSource(place.path, max_pixels=place.max_pixels)
+    return PairsFolderSource(place.path, max_pixels=place.max_pixels, extras=place.extras, scale=place.scale)
 
 
 def _open_side_by_side(place: _Place) -> Source | None:

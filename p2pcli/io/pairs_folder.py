@@ -1,14 +1,17 @@
-"""Pairs in two folders, matched by name: A/ + B/ and the other layouts that published datasets have."""
+"""Pairs in two folders, matched by name: A/ + B/ and the other layouts that published datasets have.
+
+Further folders beside them (inst/, mask/, pose/) hold more pictures of each pair, for who asks for them.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from p2pcli.errors import ItemError, UsageError
-from p2pcli.image import Sample
+from p2pcli.image import Image, Sample
 from p2pcli.io.base import MAX_PIXELS, Entry
 from p2pcli.io.codec import read_image
 from p2pcli.io.folder import SPLITS, splits_of
@@ -41,6 +44,8 @@ class DomainFolders:
     split: str
     a: Path
     b: Path
+    others: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of the same split that are neither, by their lower-case names."""
 
 
 def find_domain_folders(path: Path) -> tuple[DomainFolders, ...]:
@@ -51,13 +56,17 @@ def find_domain_folders(path: Path) -> tuple[DomainFolders, ...]:
     if not path.is_dir():
         return ()
     found: dict[str, dict[str, dict[str, Path]]] = {}
+    others: dict[str, dict[str, Path]] = {}
     for split, name, folder in _candidates(path):
+        others.setdefault(split, {})[name] = folder
         for first, pair in DOMAINS.items():
             if name in pair:
                 found.setdefault(first, {}).setdefault(split, {})[name] = folder
     complete = {
         first: [
-            DomainFolders(split, sides[a], sides[b]) for split, sides in by_split.items() if len(sides) == 2
+            DomainFolders(split, sides[a], sides[b], _without(others[split], (a, b)))
+            for split, sides in by_split.items()
+            if len(sides) == 2
         ]
         for first, by_split in found.items()
         for a, b in [DOMAINS[first]]
@@ -77,14 +86,25 @@ class PairsFolderSource:
 
     `input` is domain A, `target` domain B. Keys begin with the split where the layout names one.
     `unmatched` names the files without a partner. Raises `UsageError` where nothing matches, and with
-    `strict` where anything does not.
+    `strict` where anything does not. `extras` names further folders, whose pictures come with each sample
+    that has one; `scale` allows one picture of a pair to be so many times larger than the other.
     """
 
     is_paired = True
 
-    def __init__(self, path: str | Path, *, strict: bool = False, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        strict: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        extras: Sequence[str] = (),
+        scale: int = 1,
+    ) -> None:
         self.path = Path(path)
         self._max_pixels = max_pixels
+        self._wanted, self._scale = tuple(extras), scale
+        self._extras: dict[str, dict[str, Entry]] = {name: {} for name in extras}
         self._pairs: dict[str, tuple[Entry, Entry]] = {}
         folders = find_domain_folders(self.path)
         if not folders:
@@ -107,13 +127,26 @@ class PairsFolderSource:
         first, second = self._pairs[key]
         a = read_image(first.path, max_pixels=self._max_pixels).image
         b = read_image(second.path, max_pixels=self._max_pixels).image
-        if a.shape[:2] != b.shape[:2]:
+        if not _sizes_fit(a, b, self._scale):
             raise ItemError(
                 f"{key}: the two images differ in size: {self._shown(first)} is {a.shape[1]}×{a.shape[0]}, "
                 f"{self._shown(second)} is {b.shape[1]}×{b.shape[0]}. Bring both to one size."
             )
         meta = {"source": self._shown(first), "target_source": self._shown(second)}
-        return Sample(key, a, b, meta=meta)
+        return Sample(key, a, b, meta=meta, extras=self._read_extras(key, b))
+
+    def _read_extras(self, key: str, like: Image) -> dict[str, Image]:
+        extras = {}
+        for name, entries in self._extras.items():
+            if key not in entries:
+                continue
+            image = extras[name] = read_image(entries[key].path, max_pixels=self._max_pixels).image
+            if not _sizes_fit(image, like, self._scale):
+                size, wanted = (f"{picture.shape[1]}×{picture.shape[0]}" for picture in (image, like))
+                raise ItemError(
+                    f"{key}: {self._shown(entries[key])} is {size}, its pair {wanted}. Bring all to one size."
+                )
+        return extras
 
     def _match(self, domain: DomainFolders) -> list[str]:
         """Add the pairs of one split; give the files without a partner."""
@@ -123,6 +156,10 @@ class PairsFolderSource:
         )
         prefix = f"{domain.split}/" if domain.split else ""
         self._pairs.update((prefix + key, (a[key], b[key])) for key in a if key in b)
+        for name in self._wanted:
+            if name.lower() in domain.others:
+                found = list_media(domain.others[name.lower()], kinds=("image",)).entries
+                self._extras[name].update((prefix + entry.key, entry) for entry in found)
         lonely = [entry for key, entry in a.items() if key not in b]
         lonely += [entry for key, entry in b.items() if key not in a]
         return [self._shown(entry) for entry in lonely]
@@ -156,12 +193,26 @@ def _candidates(path: Path) -> list[tuple[str, str, Path]]:
 
 
 def _split_and_domain(name: str) -> tuple[str, str]:
-    """("train", "a") for traina, train_a and train-a; ("", name) for a name without a split."""
+    """("train", "a") for traina, train_a and train-a; ("", name) for a name without a split.
+
+    A folder that is no domain (train_inst) has its split in front only with a dash or underscore.
+    """
     for word in sorted(SPLITS, key=len, reverse=True):
-        found = re.fullmatch(rf"{word}[_-]?(.+)", name)
-        if found and any(found[1] in pair for pair in DOMAINS.values()):
-            return SPLITS[word], found[1]
+        found = re.fullmatch(rf"{word}([_-]?)(.+)", name)
+        if found and (found[1] or any(found[2] in pair for pair in DOMAINS.values())):
+            return SPLITS[word], found[2]
     return "", name
+
+
+def _without(folders: Mapping[str, Path], names: Sequence[str]) -> dict[str, Path]:
+    return {name: folder for name, folder in folders.items() if name not in names}
+
+
+def _sizes_fit(a: Image, b: Image, scale: int) -> bool:
+    """True for equal sizes, and where one is `scale` times the other but for a remainder."""
+    small, large = sorted((a.shape[:2], b.shape[:2]))
+    sizes = [tuple(side // scale for side in large), tuple(-(-side // scale) for side in large)]
+    return small == large or small in sizes
 
 
 def _subfolders(path: Path) -> list[tuple[str, Path]]:

@@ -108,6 +108,8 @@ class Recipe(Section):
                 "task unpaired maps plain pictures of two domains; leave pair makers and color, labels, "
                 "instances, mask, extra, classes and scale of [data] out"
             )
+        if isinstance(self.encoder, FeatureEncoder) and data.instances is None:
+            raise ValueError('encoder pix2pixhd_features needs instances: set data.instances="inst"')
         if maker is not None and (data.color == "lab" or data.labels is not None):
             key = "color" if data.color == "lab" else "labels"
             raise ValueError(f"pair maker {maker} and data.{key} both say what the input is; leave one out")

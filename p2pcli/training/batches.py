@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 import torch
 
+from p2pcli.conditions import input_planes, instance_ids, target_planes
+from p2pcli.image import Image
 from p2pcli.tasks import Batch
-from p2pcli.tensors import to_batch
+from p2pcli.tensors import stacked, to_batch
 from p2pcli.training.augment import Square
 from p2pcli.training.sampler import Slot
 
@@ -33,11 +35,28 @@ class SquareBatch(NamedTuple):
 
 
 def squares_to_batch(squares: tuple[Square, ...], *, device: torch.device, channels_last: bool) -> Batch:
-    """Squares of one size as two float32 (B, C, H, W) in [-1, 1] on `device`."""
+    """Squares of one recipe as the planes that networks see: two float32 (B, C, H, W) on `device`.
+
+    Bytes travel, and become planes on the device; pictures are in [-1, 1], labels and holes 0 or 1.
+    """
+    data = squares[0].data
+    inputs, targets = [square.input for square in squares], [square.target for square in squares]
+    if data.is_plain:
+        return Batch(
+            to_batch(inputs, device=device, channels_last=channels_last),
+            to_batch(targets, device=device, channels_last=channels_last),
+        )
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    packed = _on(inputs, device)
     return Batch(
-        to_batch([square.input for square in squares], device=device, channels_last=channels_last),
-        to_batch([square.target for square in squares], device=device, channels_last=channels_last),
+        input_planes(packed, data).contiguous(memory_format=layout),
+        target_planes(_on(targets, device), data).contiguous(memory_format=layout),
+        instance_ids(packed, data),
     )
+
+
+def _on(images: list[Image], device: torch.device) -> torch.Tensor:
+    return stacked(images).to(device, non_blocking=True)
 
 
 def default_workers() -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from p2pcli.conditions import ConditionError
 from p2pcli.errors import ItemError, NothingMatchedError, RecipeError, UsageError
 from p2pcli.image import Sample
 from p2pcli.io import open_source
@@ -14,8 +16,9 @@ from p2pcli.io.base import Source
 from p2pcli.pairs import draw_options, maker_named
 from p2pcli.plan import fingerprint
 from p2pcli.randomness import fraction_for, rng_for
-from p2pcli.recipe import Data, Recipe, SRResNet
+from p2pcli.recipe import Data, Recipe
 from p2pcli.training.augment import Loaded, OnTheFly, Square, load_pair, random_square
+from p2pcli.training.batches import default_workers
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.sampler import Slot
 
@@ -58,7 +61,7 @@ class PairData:
             if key in failures:
                 continue
             try:
-                pair = self._load(key, self.data.load_size or self.data.size)
+                pair = self.load(key, self.data.load_size or self.data.size)
                 # The slot's own key, not the replacement's: two uses of one pair look different.
                 rng = rng_for(self.seed, "augment", slot.epoch, slot.key)
                 return random_square(pair, data=self.data, on_the_fly=self.on_the_fly, rng=rng, jitter=True)
@@ -71,11 +74,12 @@ class PairData:
 
     def validation_square(self, key: str) -> Square:
         """The pair at `data.size`, central crop, no mirroring, default options. Raises `ItemError`."""
-        pair = self._load(key, self.data.size)
+        pair = self.load(key, self.data.size)
         rng = rng_for(self.seed, "validation", key)
         return random_square(pair, data=self.data, on_the_fly=self.on_the_fly, rng=rng, jitter=False)
 
-    def _load(self, key: str, side: int) -> Loaded:
+    def load(self, key: str, side: int) -> Loaded:
+        """The pair `key` at load size `side`, cached. Raises `ItemError`."""
         name = f"{side}/{key}"
         cached = self._cache.get(name)
         if cached is not None:
@@ -96,11 +100,11 @@ def open_pairs(path: Path, recipe: Recipe, *, limit: int | None = None) -> PairD
     """
     require_pictures(recipe)
     on_the_fly = _maker_of(recipe)
-    source = open_source(path)
-    if not source.is_paired and on_the_fly is None:
+    source = open_source(path, extras=extra_folders(recipe.data), scale=recipe.data.scale)
+    if not source.is_paired and on_the_fly is None and recipe.data.color != "lab":
         raise UsageError(
             f"{path} holds single images, and the recipe makes no pairs. To make pairs on the fly, add "
-            f"--set pairs.maker=edges (or gray, downsample); to use pairs of your own, lay them out as A/ "
+            f"--set pairs.maker=edges (or gray, downsample …); to use pairs of your own, lay them out as A/ "
             f"and B/ folders with equal names, as side-by-side images, or with p2p make-pairs."
         )
     split = split_keys(source, share=recipe.data.validation, limit=limit)
@@ -118,13 +122,14 @@ def require_pictures(recipe: Recipe) -> None:
         if count not in (1, 3):
             raise RecipeError(
                 f"data.{side}_channels {count}: training reads pictures, which have 1 or 3 channels. "
-                f"Set data.{side}_channels=3."
+                f"Set data.{side}_channels=3, and name what else there is: data.labels, data.instances, "
+                f"data.extra, data.classes."
             )
-    if isinstance(recipe.generator, SRResNet):
-        raise RecipeError(
-            "generator srresnet: its target is larger than its input, while training reads pairs of one "
-            "size. Choose another generator, such as resnet."
-        )
+
+
+def extra_folders(data: Data) -> tuple[str, ...]:
+    """The folders beside those of the pair that the recipe reads, and the mask's where there may be one."""
+    return (*data.further_pictures, *(("mask",) if data.mask else ()))
 
 
 def _maker_of(recipe: Recipe) -> OnTheFly | None:
@@ -158,8 +163,43 @@ def split_keys(source: Source, *, share: float, limit: int | None) -> Split:
     return Split(train, tuple(key for key in pool if key in held_out), f"{len(held_out)} held out by name")
 
 
+def require_conditions(pairs: PairData) -> None:
+    """Look through all samples where the recipe reads more than pictures: labels, instances, classes, ….
+
+    Raises `UsageError` with file and value for the first that does not suit the recipe; files that cannot be
+    read at all are left for the run to record. What is loaded stays in the cache.
+    """
+    data, is_made = pairs.data, pairs.on_the_fly is not None
+    is_read = not is_made and (data.labels is not None or data.mask or data.scale > 1)
+    if not (is_read or data.further_pictures or data.classes):
+        return
+    side = data.load_size or data.size
+
+    def problem_of(key: str) -> ConditionError | None:
+        try:
+            pairs.load(key, side)
+        except ConditionError as error:
+            return error
+        except ItemError:
+            return None
+        return None
+
+    keys = (*pairs.split.train, *pairs.split.validation)
+    with ThreadPoolExecutor(default_workers(), thread_name_prefix="p2p-check") as pool:
+        try:
+            for problem in pool.map(problem_of, keys):
+                if problem is not None:
+                    raise UsageError(f"{pairs.path}: {problem}")
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
 def first_sample(pairs: PairData) -> Sample:
-    """The first training sample that decodes. Raises `NothingMatchedError` where the first 16 do not."""
+    """The first training sample that decodes. Raises `NothingMatchedError` where the first 16 do not.
+
+    Raises `UsageError` where any sample does not meet the recipe's conditions.
+    """
+    require_conditions(pairs)
     problem: ItemError | None = None
     for key in pairs.split.train[:_FIRST_LOOKS]:
         try:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from p2pcli.image import Image
+from p2pcli.conditions import as_picture, shown_input
+from p2pcli.image import Image, as_gray8, as_rgb8, resize
 from p2pcli.inference.modes import inference_mode
 from p2pcli.metrics import METRICS, l1
 from p2pcli.recipe import Inference, Recipe
 from p2pcli.tasks import Batch
 from p2pcli.tasks.networks import runnable
-from p2pcli.tensors import to_images
+from p2pcli.tensors import stacked, to_batch, to_images
 from p2pcli.training.augment import Square
 from p2pcli.training.batches import squares_to_batch
 from p2pcli.training.checkpoint import random_state, restore_random_state
@@ -49,7 +50,7 @@ def validate_pairs(
     network = runnable(recipe, generators["generator"])
     results = translate_squares(network, held_out.squares, inference=recipe.inference, precision=precision)
     rows = [
-        SampleRow(key, square.input, to_images(result[None])[0], square.target)
+        SampleRow(key, shown_input(square.input, square.data), to_images(result[None])[0], square.target)
         for key, square, result in zip(held_out.keys, held_out.squares, results[:shown], strict=False)
     ]
     return Outcome(measure(results, held_out.squares), PAIR_COLUMNS, rows)
@@ -84,20 +85,29 @@ VALIDATIONS: dict[str, Callable[..., Outcome]] = {"paired": validate_pairs, "unp
 def translate_squares(
     network: nn.Module, squares: Sequence[Square], *, inference: Inference, precision: Precision
 ) -> list[Tensor]:
-    """The network's results, float32 (C, H, W) in [-1, 1] on the CPU, one for each square."""
+    """The pictures that the network makes, float32 (C, H, W) in [-1, 1] on the CPU, one for each square.
+
+    With conditions they are completed as `translate` does it: by the source's lightness, around holes.
+    """
 
     def run(batch: Batch) -> tuple[Tensor, ...]:
         return (network(batch.input),)
 
     results = _run(network, squares, run, inference=inference, precision=precision)
-    return [result for (result,) in results]
+    return [_completed(result, square) for (result,), square in zip(results, squares, strict=True)]
+
+
+def _completed(result: Tensor, square: Square) -> Tensor:
+    if square.data.is_plain:
+        return result
+    return as_picture(result[None], stacked([square.input]), square.data)[0]
 
 
 def measure(results: Sequence[Tensor], squares: Sequence[Square]) -> dict[str, float]:
     """l1, psnr and ssim, each the mean over pairs; every image counts the same."""
     sums = dict.fromkeys(METRICS, 0.0)
     for result, square in zip(results, squares, strict=True):
-        target = _on_cpu(square).target
+        target = to_batch([square.target], channels_last=False)
         for name, metric in METRICS.items():
             # Equal images have no noise; 100 dB stands for that, so that means stay finite.
             sums[name] += min(float(metric(result[None], target)[0]), 100.0)
@@ -105,14 +115,23 @@ def measure(results: Sequence[Tensor], squares: Sequence[Square]) -> dict[str, f
 
 
 def measure_baseline(squares: Sequence[Square]) -> dict[str, float]:
-    """The same numbers for the input as it is: what a network that does nothing would reach."""
-    plain = []
-    for square in squares:
-        batch = _on_cpu(square)
-        channels = batch.target.shape[1]
-        shown = batch.input.mean(1, keepdim=True) if channels == 1 else batch.input
-        plain.append(shown.expand(-1, channels, -1, -1)[0])
-    return measure(plain, squares)
+    """The same numbers for the input as it is shown: what a network that does nothing would reach.
+
+    A small input is brought to size by bicubic, the usual measure for super-resolution.
+    """
+    return measure([_baseline(square) for square in squares], squares)
+
+
+def _baseline(square: Square) -> Tensor:
+    channels = square.target.shape[2]
+    if square.data.is_plain:
+        plain = _on_cpu(square).input
+        plain = plain.mean(1, keepdim=True) if channels == 1 else plain
+        return plain.expand(-1, channels, -1, -1)[0]
+    shown = shown_input(square.input, square.data)
+    shown = as_gray8(shown) if channels == 1 else as_rgb8(shown)
+    size = square.data.size
+    return to_batch([resize(shown, size, size, kernel="bicubic")], channels_last=False)[0]
 
 
 def is_better(value: float, best: float | None, *, metric: str) -> bool:
