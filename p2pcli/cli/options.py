@@ -102,6 +102,16 @@ Overwrite = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from the last checkpoint.", rich_help_panel=RUN_PANEL)
 ]
+Init = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--init",
+        help="Fine-tune: start from a model file or run folder (with its discriminator). Nothing said by -r: "
+        "with its recipe. May repeat.",
+        show_default=False,
+        autocompletion=completion.runs,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what would be done, write nothing.", rich_help_panel=RUN_PANEL),

@@ -31,6 +31,7 @@ from p2pcli.training.checkpoint import newest_state
 from p2pcli.training.data import TrainingData, identity_of, one_sample, open_data
 from p2pcli.training.estimate import seconds_per_step
 from p2pcli.training.failures import FailureLog
+from p2pcli.training.initialise import initialise
 from p2pcli.training.loop import LoopSettings, train_loop
 from p2pcli.training.recipe_file import recipe_as_toml
 from p2pcli.training.report_page import write_report
@@ -55,6 +56,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
+    init: Iterable[str | Path] = (),
     observe: Observer = ignore,
     stop: Stop | None = None,
 ) -> TrainReport:
@@ -64,12 +66,15 @@ def train(
     own on resume, else "pix2pix". `output` None: runs/DATASET-RECIPE. `overrides`: "train.epochs=20" and
     the like. `limit`: only the first so many training pairs. `dry_run` writes nothing. A run that was ended
     by `stop` or killed goes on with `resume=True`, to the same weights as if it had not been (CPU, float32).
+    `init`: model files or run folders to start from (`train.init_from`); `recipe` None then means theirs.
 
     Raises `P2PError` children: `UsageError`, `NothingMatchedError`, `EnvironmentFaultError` (device, disk,
     memory), `ResumeMismatchError`; a plain `P2PError` where a loss is not finite.
     """
     began = time.monotonic()
-    chosen = choose(data, recipe=recipe, output=output, overrides=overrides, seed=seed, resume=resume)
+    chosen = choose(
+        data, recipe=recipe, output=output, overrides=overrides, seed=seed, resume=resume, init=init
+    )
     for note in chosen.notes:
         observe(Note(note))
     require_usable_folder(chosen, resume=resume, overwrite=overwrite)
@@ -85,8 +90,9 @@ def train(
         run = new_state(chosen.recipe, place)
         report = _first_report(chosen, pairs, run)
         report.is_dry_run = dry_run
-        if resume:
-            _restore(run, chosen, observe)
+        if not (resume and _restore(run, chosen, observe)):
+            for note in initialise(run):
+                observe(Note(note))
         _announce(chosen, pairs, run, report, observe)
         if not dry_run:
             if not resume:
@@ -194,14 +200,16 @@ def _announce(
         observe(Note(line))
 
 
-def _restore(run: TrainState, chosen: Chosen, observe: Observer) -> None:
+def _restore(run: TrainState, chosen: Chosen, observe: Observer) -> bool:
+    """Put the run where its newest checkpoint was. False where there is none."""
     newest = newest_state(chosen.folder.states)
     if newest is None:
         observe(Note(f"{chosen.folder.path} was ended before its first checkpoint: starting at step 0."))
-        return
+        return False
     path, state = newest
     run.restore(state)
     observe(Note(f"Resuming after step {run.step} ({path.name})."))
+    return True
 
 
 def _start_folder(chosen: Chosen, plan: dict[str, object], run: TrainState, report: TrainReport) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,13 +15,17 @@ from p2pcli import __version__
 from p2pcli.errors import NothingMatchedError, UsageError
 from p2pcli.io.atomic import require_outside
 from p2pcli.plan import require_same
-from p2pcli.recipe import Recipe, load_recipe
+from p2pcli.recipe import Recipe, load_recipe, parse_recipe, set_value
+from p2pcli.training.initialise import recipe_of_origin
 from p2pcli.training.run_folder import RunFolder
 
 RECIPE = "pix2pix"
 """The recipe where none is asked for."""
 
-FREE_KEYS = frozenset({"checkpoint_minutes", "keep_last"})
+TUNED = "fine-tuned"
+"""What a run is called that takes its recipe from the model it starts from."""
+
+FREE_KEYS = frozenset({"checkpoint_minutes", "keep_last", "tensorboard"})
 """Keys of [train] that may change on resume: they only say when something is written."""
 
 
@@ -43,10 +48,13 @@ def choose(
     overrides: Iterable[str],
     seed: int | None,
     resume: bool,
+    init: Iterable[str | Path] = (),
 ) -> Chosen:
     """Fill what was left open: newest dataset, recipe, run folder; a resumed run knows its own."""
     notes: list[str] = []
+    origins = [str(path) for path in init]
     changes = [*overrides, *([] if seed is None else [f"train.seed={seed}"])]
+    changes += [f"train.init_from={json.dumps(origins, ensure_ascii=False)}"] if origins else []
     if resume and data is None and output is None:
         output = newest_run(Path("runs"))
         notes.append(f"Resuming {output}, the newest run.")
@@ -58,14 +66,25 @@ def choose(
     if data is None:
         data = newest_dataset(Path("pairs"))
         notes.append(f"Training on {data}, the newest dataset.")
-    name = str(recipe or about.get("recipe name") or RECIPE)
+    tuned = TUNED if origins else None
+    name = str(recipe or about.get("recipe name") or tuned or RECIPE)
     if recipe is None and about:
         loaded = load_recipe(RunFolder(Path(str(output))).recipe, changes)
+    elif recipe is None and origins:
+        loaded = _changed(recipe_of_origin(Path(origins[0])), changes, where=origins[0])
+        notes.append(f"The recipe is that of {origins[0]}.")
     else:
         loaded = load_recipe(name, changes)
     if output is None:
         output = Path("runs") / f"{Path(data).resolve().name}-{Path(name).stem}"
     return Chosen(Path(data), loaded, name, RunFolder(Path(output)), tuple(notes))
+
+
+def _changed(recipe: Recipe, changes: Iterable[str], *, where: str) -> Recipe:
+    values = recipe.model_dump(mode="json")
+    for change in changes:
+        set_value(values, change)
+    return parse_recipe(values, where=where)
 
 
 def newest_dataset(folder: Path) -> Path:

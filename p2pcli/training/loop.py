@@ -10,7 +10,7 @@ from itertools import islice
 from torch import nn
 
 from p2pcli.errors import P2PError
-from p2pcli.events import Observer, Stop
+from p2pcli.events import Note, Observer, Stop
 from p2pcli.training.batches import prefetch
 from p2pcli.training.data import TrainingData
 from p2pcli.training.ema import update_average
@@ -23,7 +23,8 @@ from p2pcli.training.runlog import RunLog
 from p2pcli.training.sampler import batches_from, position_after
 from p2pcli.training.schedule import learning_rate_factor, set_learning_rates, total_steps
 from p2pcli.training.state import TrainState
-from p2pcli.training.step import LossNotFiniteError, StepLimits, training_step
+from p2pcli.training.step import LossNotFiniteError, StepLimits, discriminator_step, training_step
+from p2pcli.training.validation import LOWER_IS_BETTER
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,14 @@ def train_loop(
     with closing(prefetch(islice(slots, steps - run.step), load, workers=settings.workers)) as batches:
         for squares in batches:
             epoch = run.position.epoch
-            factor = learning_rate_factor(train, step=run.step, epoch=epoch)
+            run.begin_step()
+            factor = learning_rate_factor(train, step=run.step, epoch=epoch) * run.plateau.factor
             rate = set_learning_rates(run.optimizers, train, factor=factor)
 
             batch = squares.to(run.precision.device, channels_last=train.channels_last)
+            step_of = discriminator_step if run.step < train.warmup_discriminator else training_step
             try:
-                losses = training_step(run.task, batch, run.optimizers, run.precision, limits=limits)
+                losses = step_of(run.task, batch, run.optimizers, run.precision, limits=limits)
             except LossNotFiniteError as error:
                 raise P2PError(f"step {run.step + 1}: {error}") from error
             run.step += 1
@@ -79,8 +82,22 @@ def train_loop(
             is_last, ends_epoch = run.step == steps, run.position.index == 0
             if is_last or (ends_epoch and run.position.epoch % train.validate_every == 0):
                 review.run(run, log)
+                if train.decay == "plateau":
+                    _follow_plateau(run, settings.observe)
             if is_last or settings.stop.is_set() or keeper.is_due(ends_epoch=ends_epoch):
                 keeper.save(run)
             if settings.stop.is_set() and not is_last:
                 return False
     return True
+
+
+def _follow_plateau(run: TrainState, observe: Observer) -> None:
+    train, measured = run.recipe.train, run.measured
+    if measured is None or measured.step != run.step:
+        return
+    metric = train.best_metric
+    value, falls = measured.metrics[metric], metric in LOWER_IS_BETTER
+    if run.plateau.take(value, train=train, lower_is_better=falls):
+        observe(
+            Note(f"step {run.step}: {metric} stalls; learning rate times {run.plateau.factor:.3g} from here.")
+        )

@@ -21,26 +21,27 @@ class LossWindow:
     """Sums of losses, kept on the device so that adding to them waits for nothing."""
 
     def __init__(self) -> None:
-        self._names: tuple[str, ...] = ()
-        self._sums: Tensor | None = None
+        self._sums: dict[tuple[str, ...], tuple[Tensor, int]] = {}
         self.steps = 0
         self.images = 0
 
     def add(self, losses: dict[str, Tensor], *, images: int) -> None:
         """Take in one step on `images` pairs."""
         values = torch.stack([loss.float() for loss in losses.values()])
-        self._names = tuple(losses)
-        self._sums = values if self._sums is None else self._sums + values
+        names = tuple(losses)
+        sums, steps = self._sums.get(names, (torch.zeros_like(values), 0))
+        self._sums[names] = (sums + values, steps + 1)
         self.steps += 1
         self.images += images
 
     def take(self) -> dict[str, float]:
         """The mean of each loss since the last call; the window starts anew."""
-        if self._sums is None:
-            return {}
-        means = (self._sums / self.steps).tolist()
-        self._sums, self.steps, self.images = None, 0, 0
-        return dict(zip(self._names, means, strict=True))
+        means: dict[str, float] = {}
+        # A warm-up of D has fewer terms than the steps after it; each term counts the steps that had it.
+        for names, (sums, steps) in self._sums.items():
+            means |= dict(zip(names, (sums / steps).tolist(), strict=True))
+        self._sums, self.steps, self.images = {}, 0, 0
+        return means
 
 
 class ProgressReport:

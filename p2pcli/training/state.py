@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -13,9 +13,11 @@ from p2pcli.recipe import Recipe
 from p2pcli.tasks import Task, build_task, networks_of
 from p2pcli.training.checkpoint import random_state, restore_random_state
 from p2pcli.training.ema import averaged_copy
+from p2pcli.training.freezing import freeze
 from p2pcli.training.optimizer import make_adam
 from p2pcli.training.precision import Precision
 from p2pcli.training.sampler import Position
+from p2pcli.training.schedule import Plateau
 from p2pcli.training.step import Optimizers
 
 
@@ -39,6 +41,7 @@ class TrainState:
     average: nn.ModuleDict | None
     step: int = 0
     position: Position = field(default_factory=Position)
+    plateau: Plateau = field(default_factory=Plateau)
     measured: Measured | None = None
     best: Measured | None = None
     best_weights: dict[str, Tensor] | None = field(default=None, repr=False)
@@ -48,6 +51,14 @@ class TrainState:
     def generators(self) -> nn.ModuleDict:
         """The generators that are validated and saved: the averages where there are any."""
         return nn.ModuleDict(self.task.generators) if self.average is None else self.average
+
+    def begin_step(self) -> None:
+        """Thaw pix2pixHD's global generator once its epochs are over: all weights learn, with a new Adam."""
+        epochs = self.recipe.train.freeze_global_epochs
+        if epochs and self.position == Position(epochs, 0):
+            freeze(self.task, self.recipe, epoch=epochs)
+            fresh = make_optimizers(self.task, self.recipe)
+            self.optimizers = Optimizers(fresh.generator, self.optimizers.discriminator)
 
     def capture(self) -> dict[str, Any]:
         """All of it as tensors, numbers and strings."""
@@ -60,6 +71,7 @@ class TrainState:
             "generator_optimizer": self.optimizers.generator.state_dict(),
             "discriminator_optimizer": self.optimizers.discriminator.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
+            "plateau": asdict(self.plateau),
             "scaler": self.precision.state_dict(),
             "random": random_state(self.precision.device),
             "measured": _as_plain(self.measured),
@@ -77,6 +89,8 @@ class TrainState:
         self.optimizers.discriminator.load_state_dict(state["discriminator_optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        self.plateau = Plateau(**state.get("plateau", {}))
+        freeze(self.task, self.recipe, epoch=self.position.epoch)
         self.precision.load_state_dict(state["scaler"])
         restore_random_state(state["random"], self.precision.device)
         self.measured = _from_plain(state["measured"])
@@ -92,6 +106,7 @@ def new_state(recipe: Recipe, device: torch.device) -> TrainState:
         precision.place(network).train()
     for network in task.fixed.values():
         precision.place(network).eval()
+    freeze(task, recipe, epoch=0)
     optimizers = make_optimizers(task, recipe)
     average = averaged_copy(nn.ModuleDict(task.generators)) if train.ema is not None else None
     torch.manual_seed(train.seed)

@@ -76,6 +76,23 @@ def training_step(
     return {**of_discriminator, **of_generator}
 
 
+def discriminator_step(
+    task: Task[Any],
+    batch: Batch,
+    optimizers: Optimizers,
+    precision: Precision,
+    *,
+    limits: StepLimits = NO_LIMITS,
+) -> dict[str, Tensor]:
+    """D's half of a step alone, for a fresh D beside a trained G, which stays as it is; D's terms."""
+    parts = batch.parts(limits.accumulate)
+    fakes = _forward(task, parts, precision, with_graph=False)
+    losses, _ = _update(
+        task, parts, precision, limits, optimizers.discriminator, task.discriminator_losses, fakes
+    )
+    return losses
+
+
 def _forward(task: Task[Any], parts: list[Batch], precision: Precision, *, with_graph: bool) -> list[Any]:
     with precision.autocast(), torch.set_grad_enabled(with_graph):
         return [task.forward(part) for part in parts]
