@@ -127,10 +127,6 @@ def _require_symmetry(recipe: Recipe, weights: dict[str, float]) -> None:
             "discriminator.conditional: unpaired data have no input that belongs to a target. Set "
             "discriminator.conditional=false."
         )
-    if isinstance(recipe.generator, SRResNet):
-        raise RecipeError(
-            "generator srresnet enlarges, and there is no way back from B to A. Set generator.name=resnet."
-        )
     if data.direction != "AtoB":
         raise RecipeError("data.direction: unpaired training learns both directions. Leave it at AtoB.")
     if "identity" in weights and data.input_channels != data.target_channels:
