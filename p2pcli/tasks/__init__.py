@@ -103,6 +103,10 @@ def _judging(recipe: Recipe) -> Judging:
     judging = JUDGING[recipe.discriminator.name]
     if recipe.task == "unpaired":
         judging = replace(judging, order="generator-first", renews_fakes=False)
+    if recipe.train.diffaugment:
+        data = recipe.data
+        colours = data.labels is None and not data.mask
+        judging = replace(judging, policies=recipe.train.diffaugment, input_has_colours=colours)
     if recipe.train.order is not None:
         judging = replace(judging, order=recipe.train.order)
     return judging

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from p2pcli.augment import Policy
 from p2pcli.losses import Objective, Verdict, feature_matching, over_scales, r1, wgan_gp
 from p2pcli.tasks.task import Order
 
@@ -29,6 +30,10 @@ class Judging:
     """Fake and real go through D as one batch: it matters to spectral norm, which moves once per pass."""
     matching: Literal["pix2pixhd", "spade"] = "pix2pixhd"
     """How feature matching weighs the maps."""
+    policies: tuple[Policy, ...] = ()
+    """DiffAugment of all that D sees."""
+    input_has_colours: bool = True
+    """False: the input is label planes or a mask, whose values DiffAugment must leave."""
 
 
 JUDGING: dict[str, Judging] = {

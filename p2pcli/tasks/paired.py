@@ -16,6 +16,7 @@ from p2pcli.losses import OBJECTIVES, RECONSTRUCTIONS, kld, perceptual, total_va
 from p2pcli.losses.perceptual import HD_WEIGHTS, SRGAN_FEATURE_SCALE
 from p2pcli.nets.spade import sample_style
 from p2pcli.tasks.judging import Judging, discriminator_terms, frozen, generator_terms, without_autocast
+from p2pcli.tasks.showing import Change, draw_change
 from p2pcli.tasks.task import Batch, Order
 
 __all__ = ["PAIRED_TERMS", "Batch", "Made", "PairedTask", "frozen"]
@@ -121,10 +122,11 @@ class PairedTask:
         """D's terms "fake" and "real", times 0.5 in most published codes, and its penalties."""
         if not self.weights.get("gan"):
             return {}
+        change = draw_change(batch.input.shape[0], self.judging.policies)
         return discriminator_terms(
             self.discriminator,
-            self._seen(batch, fakes.image),
-            self._seen(batch, batch.target),
+            self._seen(batch, fakes.image.detach(), change),
+            self._seen(batch, batch.target, change),
             objective=self.objective,
             judging=self.judging,
             weights=self.weights,
@@ -134,10 +136,11 @@ class PairedTask:
         """G's weighted terms, such as "gan" and "l1" (equation 4); gradients reach G and its encoder only."""
         losses: dict[str, Tensor] = {}
         if self.weights.get("gan"):
+            change = draw_change(batch.input.shape[0], self.judging.policies)
             losses |= generator_terms(
                 self.discriminator,
-                self._seen(batch, fakes.image),
-                partial(self._seen, batch, batch.target),
+                self._seen(batch, fakes.image, change),
+                partial(self._seen, batch, batch.target, change),
                 objective=self.objective,
                 judging=self.judging,
                 weights=self.weights,
@@ -162,9 +165,13 @@ class PairedTask:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Nothing to restore."""
 
-    def _seen(self, batch: Batch, images: Tensor) -> Tensor:
+    def _seen(self, batch: Batch, images: Tensor, change: Change) -> Tensor:
         """What D is shown: the input and an image, or the image alone."""
-        return torch.cat([batch.input, images.to(batch.input.dtype)], 1) if self.conditional else images
+        shown = change(images, True)
+        if not self.conditional:
+            return shown
+        condition = change(batch.input, self.judging.input_has_colours)
+        return torch.cat([condition, shown.to(condition.dtype)], 1)
 
 
 def hd_perceptual(extractor: nn.Module, result: Tensor, target: Tensor) -> Tensor:

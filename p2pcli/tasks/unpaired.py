@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from p2pcli.losses import OBJECTIVES, ImagePool, cycle, identity, total_variation
 from p2pcli.tasks.judging import Judging, discriminator_terms, generator_terms, without_autocast
+from p2pcli.tasks.showing import draw_change
 from p2pcli.tasks.task import Batch, Order
 
 DIRECTIONS = ("AtoB", "BtoA")
@@ -102,8 +103,14 @@ class UnpairedTask:
             ("a", self.discriminator_a, self.pools["b"].query(fakes.b), batch.target),
             ("b", self.discriminator_b, self.pools["a"].query(fakes.a), batch.input),
         ):
+            change = draw_change(real.shape[0], self.judging.policies)
             terms = discriminator_terms(
-                network, fake, real, objective=self.objective, judging=self.judging, weights=self.weights
+                network,
+                change(fake, True),
+                change(real, True),
+                objective=self.objective,
+                judging=self.judging,
+                weights=self.weights,
             )
             losses |= {f"{name}_{suffix}": loss for name, loss in terms.items()}
         return losses
@@ -116,10 +123,11 @@ class UnpairedTask:
                 ("a", self.discriminator_a, fakes.b, batch.target),
                 ("b", self.discriminator_b, fakes.a, batch.input),
             ):
+                change = draw_change(real.shape[0], self.judging.policies)
                 terms = generator_terms(
                     network,
-                    fake,
-                    partial(_same, real),
+                    change(fake, True),
+                    partial(change, real, True),
                     objective=self.objective,
                     judging=self.judging,
                     weights=self.weights,
@@ -147,7 +155,3 @@ class UnpairedTask:
         """Restore the two pools."""
         for name, pool in self.pools.items():
             pool.load_state_dict(state[name])
-
-
-def _same(image: Tensor) -> Tensor:
-    return image

@@ -23,6 +23,7 @@ def test_the_job_gets_what_was_typed(run, fake_job):
         "recipe": "quick",
         "output": Path("runs/a"),
         "overrides": ["train.epochs=2", "losses.l1=10"],
+        "init": [],
         "device": "cpu",
         "seed": 7,
         "limit": 9,

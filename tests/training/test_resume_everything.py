@@ -37,6 +37,7 @@ freeze_global_epochs = 1
 EVERYTHING = [
     'train.freeze=["model.model.0"]',
     "train.warmup_discriminator=2",
+    'train.diffaugment=["color", "translation", "cutout"]',
     "train.ema=0.9",
     "train.clip_norm=1.0",
     "train.accumulate=2",
