@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,10 +16,14 @@ from p2pcli.recipe import Data
 from p2pcli.recipe.palettes import PALETTES, Colour
 
 _FAR = 60.0
-"""Distance in RGB from which on a colour is not a smeared one of the palette. Half the way between two
-neighbours of the facades palette is 42."""
-_MOST_FAR = 0.25
-"""Share of far pixels that lossy compression and thin shapes explain; more means another palette."""
+"""Distance in RGB up to which a colour may be a smeared one of the palette."""
+_SURE = 45.0
+"""Distance in RGB up to which a colour is its label's own."""
+_AROUND_PX = 4
+"""How far JPEG carries colours: half of its blocks."""
+_MOST_FAR = 0.6
+"""Share of far pixels that lossy compression and thin shapes explain (a third in the worst of facades); more
+means another palette, or a photo."""
 _MOST_EQUAL = 0.01
 """Share of pixels that may have one far colour: smear has many colours, a missing label has one."""
 
@@ -65,9 +70,11 @@ def plain_ids(image: Image, *, name: str) -> Image:
 
 
 def nearest_colours(image: Image, colours: Sequence[Colour], *, name: str) -> Image:
-    """For each pixel the index (H, W, 1) uint16 of the nearest of `colours`, first among equals.
+    """For each pixel the index (H, W, 1) uint16 of its colour among `colours`.
 
-    Raises `ConditionError` where so much lies far from all of them that it is no smear.
+    A colour between two, as JPEG leaves it along an edge, may be nearest to a third: pixels that are not
+    sure choose among the labels of those around them that are. Raises `ConditionError` where so much lies
+    far from all colours that it is no smear.
     """
     rgb = as_rgb8(image).astype(np.uint32)
     codes = (rgb[:, :, 0] << 16) | (rgb[:, :, 1] << 8) | rgb[:, :, 2]
@@ -85,8 +92,24 @@ def nearest_colours(image: Image, colours: Sequence[Colour], *, name: str) -> Im
             f"({red}, {green}, {blue}). Expected the {len(known)} colours of data.palette: name another one, "
             f"or turn data.direction round if this is the photo."
         )
-    ids: Image = nearest[places].reshape(*codes.shape, 1)
-    return ids
+    places = places.reshape(codes.shape)
+    sure = (squares.min(axis=1) <= _SURE**2)[places]
+    ids: Image = nearest[places]
+    if not sure.all():
+        ids[~sure] = _among_neighbours(ids, sure, squares[places[~sure]])
+    return ids[:, :, None]
+
+
+def _among_neighbours(ids: Image, sure: NDArray[np.bool_], squares: NDArray[np.float32]) -> Image:
+    """The label of each unsure pixel: the least of `squares` (pixels, labels) among labels around it."""
+    window = np.ones((2 * _AROUND_PX + 1, 2 * _AROUND_PX + 1), np.uint8)
+    present = [
+        cv2.dilate((sure & (ids == label)).astype(np.uint8), window)[~sure] > 0
+        for label in range(squares.shape[1])
+    ]
+    # Where nothing around is sure, all labels stay candidates, in their order.
+    chosen: Image = np.where(np.stack(present, axis=1), squares, squares + np.float32(1e6)).argmin(axis=1)
+    return chosen
 
 
 def colours_for(data: Data) -> NDArray[np.uint8]:

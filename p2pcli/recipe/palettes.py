@@ -24,21 +24,21 @@ def _voc(count: int) -> tuple[Colour, ...]:
 
 
 PALETTES: dict[str, tuple[Colour, ...]] = {
-    # CMP Facades: background, facade, window, door, cornice, sill, balcony, blind, deco, molding, pillar,
-    # shop.
+    # CMP Facades as pix2pix published it (JPEG; the values are those of its flat areas): background, facade,
+    # window, door, cornice, sill, balcony, blind, deco, molding, pillar, shop.
     "facades": (
-        (0, 0, 170),
-        (0, 0, 255),
-        (0, 85, 255),
-        (0, 170, 255),
-        (0, 255, 255),
-        (85, 255, 170),
-        (170, 255, 85),
-        (255, 255, 0),
-        (255, 170, 0),
-        (255, 85, 0),
+        (0, 0, 222),
+        (0, 48, 255),
+        (0, 128, 255),
+        (0, 207, 255),
+        (32, 255, 224),
+        (112, 255, 143),
+        (192, 255, 63),
+        (255, 240, 0),
+        (255, 159, 0),
+        (255, 80, 0),
         (255, 0, 0),
-        (170, 0, 0),
+        (174, 0, 0),
     ),
     # The 19 training classes of Cityscapes, in the order of their train ids, road to bicycle.
     "cityscapes": (
