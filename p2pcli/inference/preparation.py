@@ -15,7 +15,7 @@ from p2pcli.recipe import Recipe
 
 Prepare = Literal["auto", "maker", "none"]
 
-DEGRADING_MAKERS = frozenset({"downsample"})
+DEGRADING_MAKERS = frozenset({"downsample", "mask", "restore"})
 """Makers that spoil a picture. What such a model is given is poor already, so "auto" leaves it as it is."""
 
 
@@ -26,7 +26,7 @@ class Preparation:
     maker: str | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     apply: Callable[[Image, str], Image] | None = None
-    """(picture (H, W, C), key) → input uint8 (H, W, 1 or 3)."""
+    """(picture (H, W, C), key) → input uint8 (H, W, 1, 3 or 4)."""
 
     def describe(self) -> str:
         """A sentence for the user; empty where nothing is done."""

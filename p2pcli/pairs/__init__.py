@@ -6,7 +6,7 @@ No file is read or written here; the same makers serve `make-pairs` and pairs ma
 from __future__ import annotations
 
 from p2pcli.errors import UsageError, did_you_mean
-from p2pcli.pairs import downsample, edges, gray
+from p2pcli.pairs import downsample, edges, gray, mask, restore
 from p2pcli.pairs.maker import Maker, MakerOptions, draw_options
 
 __all__ = ["MAKERS", "Maker", "MakerOptions", "draw_options", "maker_named"]
@@ -15,6 +15,8 @@ MAKERS: dict[str, Maker] = {
     "edges": edges.MAKER,
     "gray": gray.MAKER,
     "downsample": downsample.MAKER,
+    "mask": mask.MAKER,
+    "restore": restore.MAKER,
 }
 
 

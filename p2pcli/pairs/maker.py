@@ -21,7 +21,7 @@ class MakerOptions(BaseModel):
 
 
 class Make(Protocol):
-    """The function of a maker: `target` is uint8 (H, W, 3); the result uint8 (h, w, 1 or 3)."""
+    """The function of a maker: `target` is uint8 (H, W, 3); the result uint8 (h, w, 1, 3, or 4: RGBA)."""
 
     def __call__(self, target: Image, *, rng: np.random.Generator, options: Any) -> Image: ...
 
