@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -50,7 +52,8 @@ def translate_pictures(
     def decode(task: Task) -> Picture:
         marked = source_mark(task.entry.path)
         source = read_image(task.entry.path, max_pixels=max_pixels).image
-        return Picture(source, translator.prepare(source, task.entry.key), marked)
+        extras = _beside(task.entry.path, translator.recipe.data.folders, max_pixels=max_pixels)
+        return Picture(source, translator.prepare(source, task.entry.key, extras=extras), marked)
 
     def bucket(picture: Picture) -> Hashable:
         return (*translator.padded_size(picture.prepared), picture.source.dtype.str)
@@ -78,6 +81,19 @@ def translate_pictures(
     return run_pipeline(
         tasks, stages, batch_size=batch_size, in_order=False, stop=stop, decoders=workers, encoders=workers
     )
+
+
+def _beside(path: Path, names: Sequence[str], *, max_pixels: int) -> dict[str, Image]:
+    """The further pictures of `path`, from sibling folders: label/1.png → inst/1.png, a_label → a_inst."""
+    found = {}
+    for name in names:
+        start, dash, _ = path.parent.name.rpartition("_")
+        for folder in (path.parent.with_name(name), path.parent.with_name(f"{start}{dash}{name}")):
+            files = sorted(folder.glob(f"{glob.escape(path.stem)}.*"))
+            if files:
+                found[name] = read_image(files[0], max_pixels=max_pixels).image
+                break
+    return found
 
 
 def _weight(picture: Picture) -> int:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from p2pcli.conditions import as_picture, channels_of, further_layers, input_planes, main_layers
 from p2pcli.errors import UsageError
-from p2pcli.image import Image, as_gray8, as_rgb8
+from p2pcli.image import Image, as_gray8, as_rgb8, resize
 from p2pcli.inference.device import choose_device, describe_device
 from p2pcli.inference.model_file import ModelInfo, read_model
 from p2pcli.inference.modes import inference_mode
@@ -23,7 +24,7 @@ from p2pcli.recipe import Recipe
 from p2pcli.tasks import build_generator
 from p2pcli.tasks.networks import recipe_of_direction, runnable, state_of
 from p2pcli.tasks.unpaired import DIRECTIONS
-from p2pcli.tensors import to_batch, to_images
+from p2pcli.tensors import stacked, to_batch, to_images
 
 
 def load_model(
@@ -181,14 +182,17 @@ class Translator:
         noise = f"dropout on, seed {self.seed}" if self.dropout else "dropout off"
         return f"{describe_device(self.device)}, {number_format}, {self.statistics} statistics, {noise}"
 
-    def __call__(self, image: Image, *, key: str = "") -> Image:
+    def __call__(self, image: Image, *, key: str = "", extras: Mapping[str, Image] | None = None) -> Image:
         """The translation of `image` (H, W, C) or (H, W), uint8 or uint16, C in {1, 3, 4}.
 
         Gives (H, W, C) of the same dtype: C is the model's (3, or 1 for a gray target), and 4 where the
-        source has alpha, which is carried over. `key` names the picture where something is drawn at random.
+        source has alpha, which is carried over. `key` names the picture where something is drawn at random,
+        and its class as CLASS/NAME; `extras` holds the further pictures that a model may ask for
+        (`recipe.data.further_pictures`), each (H, W, C). What becomes of label maps, holes and lightness is
+        the recipe's [data]; a super-resolution model gives a larger picture.
         """
         shaped = image[:, :, None] if image.ndim == 2 else image
-        return self.translate_batch([shaped], keys=[key])[0]
+        return self.run([self.prepare(shaped, key, extras=extras)], [shaped], [key])[0]
 
     def translate_batch(self, images: Sequence[Image], *, keys: Sequence[str] | None = None) -> list[Image]:
         """Translations of `images`, each (H, W, C), all of one `padded_size` and dtype.
@@ -200,8 +204,12 @@ class Translator:
             [self.prepare(image, key) for image, key in zip(images, names, strict=True)], images, names
         )
 
-    def prepare(self, image: Image, key: str) -> Image:
-        """What the network is to see: through the pair maker where there is one, then gray or RGB."""
+    def prepare(self, image: Image, key: str, *, extras: Mapping[str, Image] | None = None) -> Image:
+        """What the network is to see: through the pair maker where there is one, then gray or RGB.
+
+        With conditions it is packed as `p2pcli.conditions` has it. Raises `ItemError` where the picture does
+        not suit them.
+        """
         if image.dtype not in (np.uint8, np.uint16):
             raise UsageError(f"an image is uint8 or uint16, not {image.dtype}. Convert it first.")
         channels = self.recipe.data.input_channels
@@ -212,7 +220,20 @@ class Translator:
             )
         if self.preparation.apply is not None:
             image = self.preparation.apply(image, key)
-        return _with_channels(image, channels)
+        if not self._is_packed:
+            return _with_channels(image, channels)
+        data, (height, width), further = self.recipe.data, image.shape[:2], extras or {}
+        main = main_layers(
+            image, data, width=width, height=height, name=key or "the picture", mask=further.get("mask")
+        )
+        more = further_layers(further, data, key=key or "the picture", width=width, height=height)
+        return main if more is None else np.concatenate([main, more], axis=2)
+
+    @property
+    def _is_packed(self) -> bool:
+        """True where the network sees more, or something else, than a picture."""
+        data = self.recipe.data
+        return not data.is_plain and data.scale == 1
 
     def run(self, inputs: Sequence[Image], sources: Sequence[Image], keys: Sequence[str]) -> list[Image]:
         """The network alone: `inputs` are prepared; size, dtype and alpha of the results follow `sources`."""
@@ -223,7 +244,29 @@ class Translator:
         batch = torch.cat([self._padded(group) for group in _runs_of_equals(inputs)])
         with inference_mode(self._running, statistics=self.statistics, dropout=self.dropout):
             outputs: Tensor = self._drawn(batch.to(self.dtype), keys[0])
-        return _as_images(outputs, inputs, sources)
+        if self._is_packed:
+            return self._completed(outputs, inputs, sources)
+        return _as_images(outputs, inputs, sources, scale=self.recipe.data.scale)
+
+    def _completed(self, outputs: Tensor, inputs: Sequence[Image], sources: Sequence[Image]) -> list[Image]:
+        """Results as pictures: with the source's lightness, around holes the source itself."""
+        data, results = self.recipe.data, []
+        for output, packed, source in zip(outputs, inputs, sources, strict=True):
+            height, width = packed.shape[:2]
+            left, top = (output.shape[2] - width) // 2, (output.shape[1] - height) // 2
+            cropped = output[None, :, top : top + height, left : left + width]
+            picture = as_picture(cropped, stacked([packed]).to(self.device), data)
+            is_map = data.labels is not None
+            image = to_images(picture, dtype=np.uint8 if is_map else source.dtype)[0]
+            if data.mask:
+                # From the source itself, which may have 16 bits: what is not in a hole stays as it is.
+                hole = packed[:, :, channels_of(data)["hole"]] > 0
+                opaque = source[:, :, :3] if source.shape[2] == 4 else source
+                image = np.where(hole, image, _with_channels(opaque, image.shape[2]))
+            elif source.shape[2] == 4 and not is_map:
+                image = np.concatenate([_with_channels(image, 3), source[:, :, 3:]], axis=2)
+            results.append(np.ascontiguousarray(image))
+        return results
 
     def _drawn(self, batch: Tensor, key: str) -> Tensor:
         if not self.dropout:
@@ -237,23 +280,31 @@ class Translator:
     def _padded(self, images: Sequence[Image]) -> Tensor:
         height, width = images[0].shape[:2]
         padded_height, padded_width = self.padded_size(images[0])
-        batch = to_batch(images, device=self.device)
+        if self._is_packed:
+            batch = input_planes(stacked(images).to(self.device), self.recipe.data)
+        else:
+            batch = to_batch(images, device=self.device)
         left, top = (padded_width - width) // 2, (padded_height - height) // 2
         batch = _pad(batch, (left, padded_width - width - left, 0, 0), shorter=width)
         batch = _pad(batch, (0, 0, top, padded_height - height - top), shorter=height)
         return batch.contiguous(memory_format=torch.channels_last)
 
 
-def _as_images(outputs: Tensor, inputs: Sequence[Image], sources: Sequence[Image]) -> list[Image]:
-    """Crop to the size of `inputs`; dtype and alpha come from `sources`."""
+def _as_images(
+    outputs: Tensor, inputs: Sequence[Image], sources: Sequence[Image], *, scale: int
+) -> list[Image]:
+    """Crop to the size of `inputs` times `scale`; dtype and alpha come from `sources`."""
     results = []
     for image, seen, source in zip(to_images(outputs, dtype=sources[0].dtype), inputs, sources, strict=True):
-        height, width = seen.shape[:2]
-        left, top = (image.shape[1] - width) // 2, (image.shape[0] - height) // 2
+        height, width = seen.shape[0] * scale, seen.shape[1] * scale
+        # In steps of the input's pixels, as it was padded.
+        left, top = (image.shape[1] - width) // (2 * scale), (image.shape[0] - height) // (2 * scale)
+        left, top = left * scale, top * scale
         cropped = image[top : top + height, left : left + width]
-        if source.shape[2] == 4 and source.shape[:2] == (height, width):
+        if source.shape[2] == 4 and source.shape[:2] == seen.shape[:2]:
             colours = np.repeat(cropped, 3, axis=2) if cropped.shape[2] == 1 else cropped
-            cropped = np.concatenate([colours, source[:, :, 3:]], axis=2)
+            alpha = resize(source[:, :, 3:], width, height, kernel="bicubic")
+            cropped = np.concatenate([colours, alpha], axis=2)
         results.append(np.ascontiguousarray(cropped))
     return results
 

@@ -143,6 +143,11 @@ class Data(Section):
         return self.size // self.scale
 
     @property
+    def folders(self) -> tuple[str, ...]:
+        """Folders beside those of the pair that may hold pictures of it: `further_pictures`, and mask/."""
+        return (*self.further_pictures, *(("mask",) if self.mask else ()))
+
+    @property
     def further_pictures(self) -> tuple[str, ...]:
         """Names of the pictures that each sample must have besides input and target."""
         return (*(("inst",) if self.instances == "inst" else ()), *self.extra)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,11 +18,10 @@ from p2pcli.randomness import fraction_for, rng_for
 from p2pcli.recipe import Data, Recipe
 from p2pcli.training.augment import Loaded, OnTheFly, Square, load_pair, random_square
 from p2pcli.training.batches import default_workers
+from p2pcli.training.cache import LoadedCache
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.sampler import Slot
 
-CACHE_BYTES = 1 << 30
-"""Decoded pairs at load size are kept in memory up to this; what does not fit is decoded every time."""
 _FIRST_LOOKS = 16
 
 
@@ -46,10 +44,7 @@ class PairData:
     data: Data
     on_the_fly: OnTheFly | None
     seed: int
-    cache_bytes: int = CACHE_BYTES
-    _cache: dict[str, Loaded] = field(default_factory=dict, repr=False)
-    _cached_bytes: int = field(default=0, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    cache: LoadedCache = field(default_factory=LoadedCache, repr=False)
 
     def training_square(self, slot: Slot, failures: FailureLog) -> Square:
         """The augmented pair for one place in an epoch's order.
@@ -80,16 +75,11 @@ class PairData:
 
     def load(self, key: str, side: int) -> Loaded:
         """The pair `key` at load size `side`, cached. Raises `ItemError`."""
-        name = f"{side}/{key}"
-        cached = self._cache.get(name)
-        if cached is not None:
-            return cached
-        pair = load_pair(self.source.read(key), data=self.data, on_the_fly=self.on_the_fly, side=side)
-        with self._lock:
-            if self._cached_bytes + pair.size_bytes <= self.cache_bytes and name not in self._cache:
-                self._cache[name] = pair
-                self._cached_bytes += pair.size_bytes
-        return pair
+
+        def load() -> Loaded:
+            return load_pair(self.source.read(key), data=self.data, on_the_fly=self.on_the_fly, side=side)
+
+        return self.cache.get(f"{side}/{key}", load)
 
 
 def open_pairs(path: Path, recipe: Recipe, *, limit: int | None = None) -> PairData:
@@ -100,7 +90,7 @@ def open_pairs(path: Path, recipe: Recipe, *, limit: int | None = None) -> PairD
     """
     require_pictures(recipe)
     on_the_fly = _maker_of(recipe)
-    source = open_source(path, extras=extra_folders(recipe.data), scale=recipe.data.scale)
+    source = open_source(path, extras=recipe.data.folders, scale=recipe.data.scale)
     if not source.is_paired and on_the_fly is None and recipe.data.color != "lab":
         raise UsageError(
             f"{path} holds single images, and the recipe makes no pairs. To make pairs on the fly, add "
@@ -125,11 +115,6 @@ def require_pictures(recipe: Recipe) -> None:
                 f"Set data.{side}_channels=3, and name what else there is: data.labels, data.instances, "
                 f"data.extra, data.classes."
             )
-
-
-def extra_folders(data: Data) -> tuple[str, ...]:
-    """The folders beside those of the pair that the recipe reads, and the mask's where there may be one."""
-    return (*data.further_pictures, *(("mask",) if data.mask else ()))
 
 
 def _maker_of(recipe: Recipe) -> OnTheFly | None:
