@@ -58,7 +58,10 @@ def train(
     """Train; see HELP."""
     from p2pcli.jobs.train import train as train_job
     from p2pcli.jobs.train_plan import newest_dataset
+    from p2pcli.training.distributed import is_follower as is_launched_follower
 
+    is_follower = is_launched_follower()
+    as_json, quiet = as_json and not is_follower, quiet or is_follower
     printing = Printing(json=as_json, quiet=quiet, verbose=verbose)
     invocation: Invocation = context.obj
     chosen = data
@@ -85,6 +88,8 @@ def train(
         )
 
     report, caught = run_job(job, printing=printing)
+    if is_follower:
+        raise typer.Exit(int(caught.exit_code if report.interrupted else report.exit_code))
     extra = [
         *([] if data or chosen is None else [str(chosen)]),
         *([] if output else ["-o", str(report.output)]),

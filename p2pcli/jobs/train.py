@@ -26,9 +26,11 @@ from p2pcli.jobs.train_report import TrainReport
 from p2pcli.jobs.train_words import describe_run, suggest_quick
 from p2pcli.plan import Tally
 from p2pcli.recipe import Recipe
+from p2pcli.tasks import networks_of
 from p2pcli.training.batches import default_workers
 from p2pcli.training.checkpoint import newest_state
 from p2pcli.training.data import TrainingData, identity_of, one_sample, open_data
+from p2pcli.training.distributed import is_restarted, joined, own_device, require_shareable
 from p2pcli.training.estimate import seconds_per_step
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.initialise import initialise
@@ -72,36 +74,66 @@ def train(
     memory), `ResumeMismatchError`; a plain `P2PError` where a loss is not finite.
     """
     began = time.monotonic()
-    chosen = choose(
-        data, recipe=recipe, output=output, overrides=overrides, seed=seed, resume=resume, init=init
-    )
-    for note in chosen.notes:
-        observe(Note(note))
-    require_usable_folder(chosen, resume=resume, overwrite=overwrite)
-    place = choose_device(device)
-    pairs = open_data(chosen.data, chosen.recipe, limit=limit)
-    plan = plan_of(chosen.recipe, identity_of(pairs), limit)
-    if resume:
-        require_same_run(chosen.folder, plan)
-    one_sample(pairs)
-    # Only a run that resumes may know failures already; a new one must not read an old run's.
-    failures_path = None if dry_run else chosen.folder.failures
-    with _own_random_state(place), _memory_faults(chosen.recipe):
-        run = new_state(chosen.recipe, place)
-        report = _first_report(chosen, pairs, run)
-        report.is_dry_run = dry_run
-        if not (resume and _restore(run, chosen, observe)):
-            for note in initialise(run):
-                observe(Note(note))
-        _announce(chosen, pairs, run, report, observe)
-        if not dry_run:
-            if not resume:
-                _start_folder(chosen, plan, run, report)
-            sweep_stale(chosen.folder.path)
-            failures = FailureLog(failures_path, source=str(chosen.data), observe=observe)
-            settings = LoopSettings(workers or default_workers(), observe, stop or Stop())
-            _train(_Work(chosen, pairs, run, failures, settings, report))
+    place = own_device(choose_device(device))
+    with joined(place) as processes:
+        observe = observe if processes.is_first else ignore
+        chosen = choose(
+            data, recipe=recipe, output=output, overrides=overrides, seed=seed, resume=resume, init=init
+        )
+        for note in chosen.notes:
+            observe(Note(note))
+        if is_restarted():
+            resume, overwrite = processes.from_first(chosen.folder.is_run), False
+        if processes.is_first:
+            require_usable_folder(chosen, resume=resume, overwrite=overwrite)
+        require_shareable(chosen.recipe.train.batch_size, processes)
+        pairs = open_data(chosen.data, chosen.recipe, limit=limit)
+        plan = plan_of(chosen.recipe, identity_of(pairs), limit)
+        if resume:
+            require_same_run(chosen.folder, plan)
+        one_sample(pairs)
+        settings = LoopSettings(workers or default_workers(), observe, stop or Stop(), processes)
+        with _own_random_state(place), _memory_faults(chosen.recipe):
+            report = _run(chosen, pairs, plan, settings, place=place, resume=resume, dry_run=dry_run)
     report.seconds = time.monotonic() - began
+    return report
+
+
+def _run(
+    chosen: Chosen,
+    pairs: TrainingData,
+    plan: dict[str, object],
+    settings: LoopSettings,
+    *,
+    place: torch.device,
+    resume: bool,
+    dry_run: bool,
+) -> TrainReport:
+    """Build the run or restore it, say what it will do, and do it unless it is a dry run."""
+    observe, processes = settings.observe, settings.processes
+    run = new_state(chosen.recipe, place)
+    report = _first_report(chosen, pairs, run)
+    report.is_dry_run = dry_run
+    if not (resume and _restore(run, chosen, observe)):
+        for note in initialise(run):
+            observe(Note(note))
+    processes.start_alike(networks_of(run.task))
+    if processes.is_first:
+        _announce(chosen, pairs, run, report, settings)
+    if dry_run:
+        return report
+    if processes.is_first:
+        if not resume:
+            _start_folder(chosen, plan, run, report)
+        sweep_stale(chosen.folder.path)
+    # Only a run that resumes may know failures already; a new one must not read an old run's.
+    failures_path = chosen.folder.failures if processes.is_first else None
+    failures = FailureLog(failures_path, source=str(chosen.data), observe=observe)
+    work = _Work(chosen, pairs, run, failures, settings, report)
+    if processes.is_first:
+        _train(work)
+    else:
+        _follow(work)
     return report
 
 
@@ -129,11 +161,29 @@ def _train(work: _Work) -> None:
             run, work.pairs, folder=folder, review=review, failures=work.failures, settings=work.settings
         )
         report.interrupted = not finished
+        work.failures.take(work.settings.processes.gather(work.failures.rows))
         write_report(folder)
         observe(Ended("train"))
     else:
         observe(Note(f"{folder.path} is finished already: {run.step} steps."))
     _fill(work, review, measured_keys)
+
+
+def _follow(work: _Work) -> None:
+    """Compute this process's part of every batch; the first process writes."""
+    run, report = work.run, work.report
+    if run.step < report.total_steps:
+        finished = train_loop(
+            run,
+            work.pairs,
+            folder=work.chosen.folder,
+            review=None,
+            failures=work.failures,
+            settings=work.settings,
+        )
+        report.interrupted = not finished
+        work.settings.processes.gather(work.failures.rows)
+    report.steps, report.epoch = run.step, run.position.epoch
 
 
 def _fill(work: _Work, review: Review, measured_keys: tuple[str, ...]) -> None:
@@ -186,15 +236,18 @@ def _first_report(chosen: Chosen, pairs: TrainingData, run: TrainState) -> Train
 
 
 def _announce(
-    chosen: Chosen, pairs: TrainingData, run: TrainState, report: TrainReport, observe: Observer
+    chosen: Chosen, pairs: TrainingData, run: TrainState, report: TrainReport, settings: LoopSettings
 ) -> None:
     """Say what will be done and how long it takes here, before the first step."""
+    observe, processes = settings.observe, settings.processes
     for line in describe_run(pairs, run, name=chosen.recipe_name):
         observe(Note(line))
     steps_left = report.total_steps - run.step
     if steps_left <= 0:
         return
-    step_seconds = seconds_per_step(run)
+    if processes.are_several:
+        observe(Note(f"Processes: {processes.count}, each with its part of every batch."))
+    step_seconds = seconds_per_step(run) / processes.count
     report.estimated_seconds = steps_left * step_seconds
     for line in suggest_quick(chosen, pairs, run, steps=steps_left, step_seconds=step_seconds):
         observe(Note(line))

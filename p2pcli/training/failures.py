@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,16 +37,20 @@ class FailureLog:
         """Remember that `key` failed, write its row and tell the observer; the second time does nothing."""
         cause = error.__cause__ or error
         row = Failure(key, self._source, error.stage, type(cause).__name__, str(error))
-        with self._lock:
-            if key in self._rows:
-                return
-            self._rows[key] = row
-            if self._path is not None:
-                with self._path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
-        self._observe(
-            Note(f"{key} cannot be used and is replaced by the next pair: {error}", level="warning")
-        )
+        self.take([row])
+
+    def take(self, rows: Iterable[Failure]) -> None:
+        """Take in rows from here or from other processes of the run; a key that is known does nothing."""
+        for row in rows:
+            with self._lock:
+                if row.key in self._rows:
+                    continue
+                self._rows[row.key] = row
+                if self._path is not None:
+                    with self._path.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+            text = f"{row.key} cannot be used and is replaced by the next pair: {row.message}"
+            self._observe(Note(text, level="warning"))
 
 
 def read_failures(path: Path) -> list[Failure]:

@@ -13,6 +13,7 @@ from p2pcli.errors import P2PError
 from p2pcli.events import Note, Observer, Stop
 from p2pcli.training.batches import prefetch
 from p2pcli.training.data import TrainingData
+from p2pcli.training.distributed import ALONE, Processes
 from p2pcli.training.ema import update_average
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.keeper import Keeper
@@ -34,6 +35,7 @@ class LoopSettings:
     workers: int
     observe: Observer
     stop: Stop
+    processes: Processes = ALONE
 
 
 def train_loop(
@@ -41,63 +43,71 @@ def train_loop(
     pairs: TrainingData,
     *,
     folder: RunFolder,
-    review: Review,
+    review: Review | None,
     failures: FailureLog,
     settings: LoopSettings,
 ) -> bool:
     """Train `run` from where it stands to its end. False where the stop flag ended it before.
 
+    `review` is None where another process validates and writes: this one then only computes.
     Raises `P2PError` that names term and step where a loss is not finite; the last checkpoint stays as it is.
     """
     train, keys = run.recipe.train, pairs.split.train
     steps = total_steps(train, len(keys))
-    log = RunLog(folder.log)
+    log, processes = RunLog(folder.log), settings.processes
     keeper = Keeper(folder, minutes=train.checkpoint_minutes, keep_last=train.keep_last)
     objective = run.recipe.discriminator.objective
     report = ProgressReport(train, count=len(keys), objective=objective, log=log, observe=settings.observe)
-    slots = batches_from(keys, run.position, seed=train.seed, batch_size=train.batch_size)
-    limits = StepLimits(accumulate=train.accumulate, clip_norm=train.clip_norm)
+    slots = partial(batches_from, keys, run.position, seed=train.seed, batch_size=train.batch_size)
+    parts = map(processes.part_of, islice(slots(), steps - run.step))
     trained = nn.ModuleDict(run.task.generators)
     load = partial(pairs.training_square, failures=failures)
 
-    with closing(prefetch(islice(slots, steps - run.step), load, workers=settings.workers)) as batches:
-        for squares in batches:
+    with closing(prefetch(parts, load, workers=settings.workers)) as batches:
+        # Every process goes through the whole order, and loads its own part.
+        for whole, squares in zip(slots(), batches, strict=False):
             epoch = run.position.epoch
             run.begin_step()
             factor = learning_rate_factor(train, step=run.step, epoch=epoch) * run.plateau.factor
             rate = set_learning_rates(run.optimizers, train, factor=factor)
 
             batch = squares.to(run.precision.device, channels_last=train.channels_last)
+            limits = StepLimits(train.accumulate, train.clip_norm, processes.weight_of(len(whole)), processes)
+            processes.seed_step(train.seed, run.step)
             step_of = discriminator_step if run.step < train.warmup_discriminator else training_step
             try:
                 losses = step_of(run.task, batch, run.optimizers, run.precision, limits=limits)
             except LossNotFiniteError as error:
                 raise P2PError(f"step {run.step + 1}: {error}") from error
             run.step += 1
-            run.position = position_after(squares.slots)
+            run.position = position_after(whole)
             if run.average is not None and train.ema is not None:
                 update_average(run.average, trained, decay=train.ema, step=run.step)
 
-            report.step(losses, step=run.step, epoch=epoch, images=len(squares.slots), rate=rate)
+            stopping = processes.any(settings.stop.is_set())
             is_last, ends_epoch = run.step == steps, run.position.index == 0
-            if is_last or (ends_epoch and run.position.epoch % train.validate_every == 0):
-                review.run(run, log)
-                if train.decay == "plateau":
-                    _follow_plateau(run, settings.observe)
-            if is_last or settings.stop.is_set() or keeper.is_due(ends_epoch=ends_epoch):
+            is_review = is_last or (ends_epoch and run.position.epoch % train.validate_every == 0)
+            if review is not None:
+                report.step(losses, step=run.step, epoch=epoch, images=len(whole), rate=rate)
+                if is_review:
+                    review.run(run, log)
+            if is_review and train.decay == "plateau":
+                _follow_plateau(run, settings)
+            if review is not None and (is_last or stopping or keeper.is_due(ends_epoch=ends_epoch)):
                 keeper.save(run)
-            if settings.stop.is_set() and not is_last:
+            if stopping and not is_last:
                 return False
     return True
 
 
-def _follow_plateau(run: TrainState, observe: Observer) -> None:
+def _follow_plateau(run: TrainState, settings: LoopSettings) -> None:
     train, measured = run.recipe.train, run.measured
-    if measured is None or measured.step != run.step:
-        return
     metric = train.best_metric
-    value, falls = measured.metrics[metric], metric in LOWER_IS_BETTER
-    if run.plateau.take(value, train=train, lower_is_better=falls):
-        observe(
+    is_fresh = measured is not None and measured.step == run.step
+    value = settings.processes.from_first(measured.metrics[metric] if measured and is_fresh else None)
+    if value is None:
+        return
+    if run.plateau.take(value, train=train, lower_is_better=metric in LOWER_IS_BETTER):
+        settings.observe(
             Note(f"step {run.step}: {metric} stalls; learning rate times {run.plateau.factor:.3g} from here.")
         )

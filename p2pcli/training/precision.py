@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, TypeVar
 
@@ -84,14 +85,20 @@ class Precision:
         """Add the gradients of `loss` to those that are there, scaled with float16."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
-    def update(self, optimizer: torch.optim.Optimizer, *, clip_norm: float | None = None) -> None:
-        """Update with the gradients that are there; with float16 skip an update that overflowed.
+    def update(
+        self,
+        optimizer: torch.optim.Optimizer,
+        *,
+        networks: Mapping[str, nn.Module],
+        clip_norm: float | None = None,
+    ) -> None:
+        """Update `networks` with the gradients that are there; with float16 skip one that overflowed.
 
         `clip_norm`: all gradients together are first scaled down to this norm where theirs is larger.
         """
         if clip_norm is not None:
             self.scaler.unscale_(optimizer)
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            parameters = [p for network in networks.values() for p in network.parameters()]
             torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
         self.scaler.step(optimizer)
         self.scaler.update()

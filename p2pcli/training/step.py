@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from p2pcli.errors import P2PError
 from p2pcli.tasks import Batch, Task
+from p2pcli.training.distributed import ALONE, Processes
 from p2pcli.training.precision import Precision
 
 
@@ -35,12 +36,16 @@ class Optimizers(NamedTuple):
 
 @dataclass(frozen=True)
 class StepLimits:
-    """What an update is bounded by."""
+    """What an update is bounded by, and who takes part in it."""
 
     accumulate: int = 1
     """Parts that a batch is computed in, to save memory."""
     clip_norm: float | None = None
     """Largest norm of an update's gradients; None: any."""
+    weight: float = 1.0
+    """The share that the batch has in the whole one, whose other parts other processes compute."""
+    processes: Processes = ALONE
+    """Who shares the whole batch."""
 
 
 NO_LIMITS = StepLimits()
@@ -66,13 +71,18 @@ def training_step(
     update = partial(_update, task, parts, precision, limits)
     if task.order == "discriminator-first":
         fakes = _forward(task, parts, precision, with_graph=is_whole)
-        of_discriminator, _ = update(optimizers.discriminator, task.discriminator_losses, fakes)
-        of_generator, _ = update(optimizers.generator, task.generator_losses, fakes if is_whole else None)
+        of_discriminator, _ = update(
+            optimizers.discriminator, task.discriminators, task.discriminator_losses, fakes
+        )
+        known = fakes if is_whole else None
+        of_generator, _ = update(optimizers.generator, task.generators, task.generator_losses, known)
     else:
-        of_generator, fakes = update(optimizers.generator, task.generator_losses, None)
+        of_generator, fakes = update(optimizers.generator, task.generators, task.generator_losses, None)
         if task.renews_fakes:
             fakes = _forward(task, parts, precision, with_graph=False)
-        of_discriminator, _ = update(optimizers.discriminator, task.discriminator_losses, fakes)
+        of_discriminator, _ = update(
+            optimizers.discriminator, task.discriminators, task.discriminator_losses, fakes
+        )
     return {**of_discriminator, **of_generator}
 
 
@@ -88,7 +98,14 @@ def discriminator_step(
     parts = batch.parts(limits.accumulate)
     fakes = _forward(task, parts, precision, with_graph=False)
     losses, _ = _update(
-        task, parts, precision, limits, optimizers.discriminator, task.discriminator_losses, fakes
+        task,
+        parts,
+        precision,
+        limits,
+        optimizers.discriminator,
+        task.discriminators,
+        task.discriminator_losses,
+        fakes,
     )
     return losses
 
@@ -104,6 +121,7 @@ def _update(
     precision: Precision,
     limits: StepLimits,
     optimizer: torch.optim.Optimizer,
+    networks: Mapping[str, nn.Module],
     losses_of: Callable[[Batch, Any], dict[str, Tensor]],
     fakes: list[Any] | None,
 ) -> tuple[dict[str, Tensor], list[Any]]:
@@ -113,7 +131,7 @@ def _update(
     means: dict[str, Tensor] = {}
     made = []
     for index, part in enumerate(parts):
-        share = part.input.shape[0] / count
+        share = part.input.shape[0] / count * limits.weight
         # A context for each state of the weights: autocast keeps its copies of them until it ends.
         with precision.autocast():
             made.append(task.forward(part) if fakes is None else fakes[index])
@@ -124,7 +142,9 @@ def _update(
         for name, loss in losses.items():
             means[name] = means.get(name, 0) + loss.detach() * share
     if means:
-        precision.update(optimizer, clip_norm=limits.clip_norm)
+        means = limits.processes.sum_losses(means)
+        limits.processes.sum_gradients(networks)
+        precision.update(optimizer, networks=networks, clip_norm=limits.clip_norm)
     return means, made
 
 
