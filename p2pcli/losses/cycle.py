@@ -40,7 +40,9 @@ class ImagePool:
         images = images.detach()
         if self.size == 0:
             return images
-        return torch.stack([self._exchange(image) for image in images])
+        shown = torch.stack([self._exchange(image) for image in images])
+        is_last = images.is_contiguous(memory_format=torch.channels_last)
+        return shown.contiguous(memory_format=torch.channels_last if is_last else torch.contiguous_format)
 
     def _exchange(self, image: Tensor) -> Tensor:
         if len(self._images) < self.size:
@@ -49,7 +51,8 @@ class ImagePool:
         if self._random.uniform(0, 1) > 0.5:
             place = self._random.randint(0, self.size - 1)
             earlier, self._images[place] = self._images[place], image.clone()
-            return earlier
+            # A restored pool lies on the CPU, wherever the run trains.
+            return earlier.to(image.device)
         return image
 
     def state_dict(self) -> dict[str, Any]:

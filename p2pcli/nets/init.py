@@ -36,3 +36,5 @@ def init_weights(net: nn.Module, *, kind: Init = "normal", gain: float = 0.02, s
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+        if isinstance(module, SpectralConv2d):
+            module.draw_vectors(generator=generator)

@@ -48,6 +48,12 @@ class SpectralConv2d(nn.Module):
         """Convolve `x` (B, input_channels, H, W) with the normalised weight."""
         return F.conv2d(x, self._normalised(), self.bias, self.stride, self.padding)
 
+    def draw_vectors(self, *, generator: torch.Generator) -> None:
+        """Begin the power iteration anew from `generator`, so that a run depends on its seed alone."""
+        for vector in (self.weight_u, self.weight_v):
+            drawn = torch.randn(vector.shape[0], generator=generator)
+            vector.copy_(F.normalize(drawn, dim=0, eps=_EPSILON))
+
     def _normalised(self) -> Tensor:
         matrix = self.weight_orig.flatten(1)
         if self.training:

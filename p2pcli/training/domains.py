@@ -119,7 +119,9 @@ class DomainData:
         channels = self.data.input_channels if domain == "A" else self.data.target_channels
 
         def load() -> Loaded:
-            return Loaded(None, _fitted(source.read(key).input, self.data, side=side, channels=channels))
+            return Loaded(
+                None, _fitted(source.read(key).input, self.data, side=side, channels=channels, name=key)
+            )
 
         return self.cache.get(f"{domain}/{side}/{key}", load)
 
@@ -160,9 +162,16 @@ def without_round(place: str) -> str:
     return place.partition(_ROUND)[0]
 
 
-def _fitted(image: Image, data: Data, *, side: int, channels: int) -> Image:
-    """`image` at load size: `side` × `side`, or with the aspect kept its shorter side at `side`."""
+def _fitted(image: Image, data: Data, *, side: int, channels: int, name: str) -> Image:
+    """`image` at load size: `side` × `side`, its shorter side at `side`, or as it is, as `data.fit` says."""
     plain = as_gray8(image) if channels == 1 else as_rgb8(image)
+    if data.fit == "source":
+        if min(plain.shape[:2]) < data.size:
+            raise ItemError(
+                f"{name}: {plain.shape[1]}×{plain.shape[0]} is smaller than data.size {data.size}, and "
+                f"data.fit=source never resizes. Leave it out, or set data.fit=crop."
+            )
+        return plain
     if data.fit == "stretch":
         return resize(plain, side, side, kernel="bicubic")
     geometry = fit_geometry(plain.shape[1], plain.shape[0], size=side, fit="inside")

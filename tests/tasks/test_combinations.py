@@ -200,3 +200,14 @@ def test_the_table_has_every_network_and_every_term() -> None:
     assert {recipe.encoder.name for recipe in recipes if recipe.encoder} == set(ENCODER_SECTIONS)
     terms = {name for recipe in recipes for name, weight in recipe.losses.weights().items() if weight}
     assert terms == set(Losses().weights())
+
+
+@pytest.mark.parametrize("values", COMBINATIONS)
+def test_all_that_a_run_begins_with_depends_on_its_seed_alone(values: dict[str, Any]) -> None:
+    states = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        task = build_task(recipe_of(values), extractor=Extractor())
+        states.append({name: network.state_dict() for name, network in networks_of(task).items()})
+    for name, state in states[0].items():
+        assert [key for key, value in state.items() if not torch.equal(value, states[1][name][key])] == []
