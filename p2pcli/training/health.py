@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 COLLAPSE_LOSS = 1e-2
 """D's whole loss below this for long means that G gets no gradient worth having: the published heuristic."""
@@ -21,6 +21,8 @@ class Health:
     fake: float | None = None
     real: float | None = None
     gan: float | None = None
+    norms: Mapping[str, float] = field(default_factory=dict)
+    """Norms of the latest gradients by side, "G" and "D"."""
     collapsed_steps: int = 0
     warned: bool = False
 
@@ -42,7 +44,7 @@ class Health:
     def line(self) -> str:
         """One line for people: "healthy · D sure of fakes 74 %, of reals 68 % · G/D 2.1"."""
         if self.fake is None or self.real is None:
-            return "no discriminator (losses.gan = 0)"
+            return " · ".join(part for part in ("no discriminator (losses.gan = 0)", self._norms()) if part)
         fake, real = (confidence(value, self.objective) for value in (self.fake, self.real))
         sure = f"D sure of fakes {fake:.0%}, of reals {real:.0%}"
         ratio = f"G/D {self.gan / max(self.fake + self.real, 1e-8):.1f}" if self.gan is not None else ""
@@ -53,7 +55,11 @@ class Health:
             state = "D far ahead"
         elif fake < 0.2 and real < 0.2:
             state = "D behind"
-        return " · ".join(part for part in (state, sure, ratio) if part)
+        return " · ".join(part for part in (state, sure, ratio, self._norms()) if part)
+
+    def _norms(self) -> str:
+        shown = ", ".join(f"{side} {norm:.3g}" for side, norm in sorted(self.norms.items(), reverse=True))
+        return f"gradients {shown}" if shown else ""
 
     def warning(self) -> str | None:
         """A sentence, once, when D has collapsed the game; else None."""

@@ -16,6 +16,7 @@ from p2pcli.training.data import TrainingData
 from p2pcli.training.distributed import ALONE, Processes
 from p2pcli.training.ema import update_average
 from p2pcli.training.failures import FailureLog
+from p2pcli.training.gradients import gradient_norms
 from p2pcli.training.keeper import Keeper
 from p2pcli.training.progress import ProgressReport
 from p2pcli.training.review import Review
@@ -57,7 +58,14 @@ def train_loop(
     log, processes = RunLog(folder.log), settings.processes
     keeper = Keeper(folder, minutes=train.checkpoint_minutes, keep_last=train.keep_last)
     objective = run.recipe.discriminator.objective
-    report = ProgressReport(train, count=len(keys), objective=objective, log=log, observe=settings.observe)
+    report = ProgressReport(
+        train,
+        count=len(keys),
+        objective=objective,
+        log=log,
+        observe=settings.observe,
+        norms=partial(gradient_norms, run.task),
+    )
     slots = partial(batches_from, keys, run.position, seed=train.seed, batch_size=train.batch_size)
     parts = map(processes.part_of, islice(slots(), steps - run.step))
     trained = nn.ModuleDict(run.task.generators)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from p2pcli.training.schedule import total_epochs, total_steps
 
 _EVENT_SECONDS = 0.5
 _LOG_ROWS = 1000
+_NORM_SECONDS = 5.0
+"""Norms read every gradient once more: rarely enough not to slow a step."""
 
 
 class LossWindow:
@@ -47,8 +50,18 @@ class LossWindow:
 class ProgressReport:
     """Feeds log.jsonl every so many steps, and the observer twice a second."""
 
-    def __init__(self, train: Train, *, count: int, objective: str, log: RunLog, observe: Observer) -> None:
-        """`count`: training pairs."""
+    def __init__(
+        self,
+        train: Train,
+        *,
+        count: int,
+        objective: str,
+        log: RunLog,
+        observe: Observer,
+        norms: Callable[[], dict[str, float]] = dict,
+    ) -> None:
+        """`count`: training pairs. `norms` gives those of the last step's gradients by side."""
+        self._norms, self._last_norms = norms, 0.0
         self.steps = total_steps(train, count)
         self.epochs = total_epochs(train, count)
         self._log = log
@@ -64,6 +77,8 @@ class ProgressReport:
         self._log_window.add(losses, images=images)
         self._event_window.add(losses, images=images)
         self._done_here += 1
+        if time.monotonic() - self._last_norms >= _NORM_SECONDS or step == self.steps:
+            self._health.norms, self._last_norms = self._norms(), time.monotonic()
         if step % self._log_every == 0 or step == self.steps:
             self._write_row(step, epoch, rate)
         if time.monotonic() - self._last_event >= _EVENT_SECONDS or step == self.steps:
@@ -76,7 +91,14 @@ class ProgressReport:
         self._health.update(losses, steps=steps)
         speed = images / max(now - self._last_log, 1e-9)
         self._last_log = now
-        row = {"epoch": epoch, "losses": losses, "learning_rate": rate, "images_per_second": round(speed, 3)}
+        row: dict[str, object] = {
+            "epoch": epoch,
+            "losses": losses,
+            "learning_rate": rate,
+            "images_per_second": round(speed, 3),
+        }
+        if self._health.norms:
+            row["gradient_norms"] = self._health.norms
         self._log.write("step", step, row)
         warning = self._health.warning()
         if warning:
