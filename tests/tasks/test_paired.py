@@ -158,4 +158,5 @@ def test_changing_the_discriminator_leaves_the_generators_weights() -> None:
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_every_shipped_recipe_becomes_a_task(name: str) -> None:
     recipe = load_recipe(name, ["generator.channels=4", "discriminator.channels=4"])
-    assert build_task(recipe).generator.size_needs.multiple_of <= recipe.data.size
+    task = build_task(recipe, extractor=nn.Identity())
+    assert all(network.size_needs.multiple_of <= recipe.data.size for network in task.generators.values())
