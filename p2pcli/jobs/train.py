@@ -23,7 +23,7 @@ from p2pcli.jobs.train_plan import (
     require_usable_folder,
 )
 from p2pcli.jobs.train_report import TrainReport
-from p2pcli.jobs.train_words import describe_run, suggest_quick
+from p2pcli.jobs.train_words import describe_run, memory_words, suggest_quick
 from p2pcli.plan import Tally
 from p2pcli.recipe import Recipe
 from p2pcli.tasks import networks_of
@@ -247,6 +247,8 @@ def _announce(
         return
     if processes.are_several:
         observe(Note(f"Processes: {processes.count}, each with its part of every batch."))
+    for note in memory_words(run, processes=processes.count):
+        observe(note)
     step_seconds = seconds_per_step(run) / processes.count
     report.estimated_seconds = steps_left * step_seconds
     for line in suggest_quick(chosen, pairs, run, steps=steps_left, step_seconds=step_seconds):

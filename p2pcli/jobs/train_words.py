@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from torch import nn
 
+from p2pcli.errors import EnvironmentFaultError
+from p2pcli.events import Note
 from p2pcli.inference.device import describe_device
 from p2pcli.jobs.train_plan import Chosen
 from p2pcli.recipe import PatchGAN, load_recipe
 from p2pcli.recipe.whole import Discriminator
 from p2pcli.training.data import TrainingData
 from p2pcli.training.estimate import duration_text, recipe_seconds_per_step
+from p2pcli.training.memory import bytes_text, measure_needs, room_on, what_fits
 from p2pcli.training.schedule import total_epochs, total_steps
 from p2pcli.training.state import TrainState
 
@@ -75,6 +78,27 @@ def suggest_quick(
             f"about {duration_text(quick_seconds)} here."
         )
     return lines
+
+
+def memory_words(run: TrainState, *, processes: int = 1) -> list[Note]:
+    """What a step needs of the free memory; a warning with what fits where that is too much.
+
+    Raises `EnvironmentFaultError` where the device does not have so much at all.
+    """
+    room = room_on(run.precision.device)
+    if room is None:
+        return []
+    needs = measure_needs(run, processes=processes)
+    # On a CPU the processes share one memory.
+    wanted = needs.bytes * (processes if run.precision.device.type == "cpu" else 1)
+    fits = what_fits(run.recipe, needs, room)
+    if wanted > room.total:
+        raise EnvironmentFaultError(
+            f"a step needs about {bytes_text(wanted)} of memory, and {describe_device(run.precision.device)} "
+            f"has {bytes_text(room.total)}. {fits}"
+        )
+    text = f"Memory: a step needs about {bytes_text(wanted)}; {bytes_text(room.free)} are free."
+    return [Note(f"{text} {fits}", level="warning") if wanted > room.free else Note(text)]
 
 
 def parameters_text(network: nn.Module) -> str:

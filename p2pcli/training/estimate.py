@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from p2pcli.recipe import Recipe
+from p2pcli.recipe import FeatureEncoder, Recipe
 from p2pcli.tasks import Batch
 from p2pcli.training.checkpoint import random_state, restore_random_state
 from p2pcli.training.state import TrainState, make_optimizers, new_state
@@ -26,7 +26,7 @@ def seconds_per_step(run: TrainState) -> float:
     try:
         task = copy.deepcopy(run.task)
         optimizers = make_optimizers(task, run.recipe)
-        batch = _random_batch(run)
+        batch = random_batch(run, samples=run.recipe.train.batch_size)
         limits = StepLimits(accumulate=run.recipe.train.accumulate, clip_norm=run.recipe.train.clip_norm)
         for step in range(_WARM_UP_STEPS + _TIMED_STEPS):
             if step == _WARM_UP_STEPS:
@@ -59,12 +59,12 @@ def duration_text(seconds: float) -> str:
     return f"{seconds / 86400:.1f} days"
 
 
-def _random_batch(run: TrainState) -> Batch:
+def random_batch(run: TrainState, *, samples: int) -> Batch:
+    """Noise of the shapes that the run trains on; where instances are needed, a sample is one of them."""
     data, precision = run.recipe.data, run.precision
-    batch_size = run.recipe.train.batch_size
 
     def noise(channels: int, side: int) -> torch.Tensor:
-        shape = (batch_size, channels, side, side)
+        shape = (samples, channels, side, side)
         return (
             torch.rand(shape, device=precision.device)
             .mul_(2)
@@ -72,7 +72,11 @@ def _random_batch(run: TrainState) -> Batch:
             .contiguous(memory_format=precision.memory_format)
         )
 
-    return Batch(noise(data.input_planes, data.input_size), noise(data.target_planes, data.size))
+    instances = None
+    if isinstance(run.recipe.encoder, FeatureEncoder):
+        ids = torch.arange(samples, device=precision.device)
+        instances = ids.view(-1, 1, 1, 1).expand(-1, 1, data.size, data.size).contiguous()
+    return Batch(noise(data.input_planes, data.input_size), noise(data.target_planes, data.size), instances)
 
 
 def _wait(device: torch.device) -> None:
