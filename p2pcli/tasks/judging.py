@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from p2pcli.augment import Policy
 from p2pcli.losses import Objective, Verdict, feature_matching, over_scales, r1, wgan_gp
+from p2pcli.recipe import Discriminator
 from p2pcli.tasks.task import Order
 
 
@@ -131,6 +132,14 @@ def _both(network: nn.Module, fake: Tensor, real: Tensor, *, together: bool) -> 
         [[one[:count] for one in maps] for maps in verdict],
         [[one[count:] for one in maps] for maps in verdict],
     )
+
+
+def verdict_share(section: Discriminator) -> float:
+    """What one verdict's loss counts in D's terms "fake" and "real": 0.5 in pix2pix, 1 in pix2pixHD's sum
+    over two scales."""
+    judging = JUDGING[section.name]
+    verdicts = 2 if section.name == "global_patch" else getattr(section, "scales", 1)
+    return judging.share * (verdicts if judging.reduction == "sum" else 1)
 
 
 @contextmanager

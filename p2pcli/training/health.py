@@ -17,7 +17,9 @@ class Health:
     """Running means of the losses over about 50 steps, and the number of steps that D has been near zero."""
 
     objective: str
-    """"bce", "lsgan" or "hinge": how a loss is read as a share of right answers."""
+    """"bce", "lsgan" or "hinge": how a loss is read as a share of right answers. "wgan": not at all."""
+    share: float = 0.5
+    """What one verdict's loss counts in "fake" and "real" (`tasks.judging.verdict_share`)."""
     fake: float | None = None
     real: float | None = None
     gan: float | None = None
@@ -33,7 +35,7 @@ class Health:
         self.real = _moved(self.real, _mean_of(losses, "real"), weight)
         self.gan = _moved(self.gan, _mean_of(losses, "gan"), weight)
         if self.fake is not None and self.real is not None:
-            near_zero = self.fake + self.real < COLLAPSE_LOSS
+            near_zero = self.objective != "wgan" and self.fake + self.real < COLLAPSE_LOSS
             self.collapsed_steps = self.collapsed_steps + steps if near_zero else 0
 
     @property
@@ -45,7 +47,10 @@ class Health:
         """One line for people: "healthy · D sure of fakes 74 %, of reals 68 % · G/D 2.1"."""
         if self.fake is None or self.real is None:
             return " · ".join(part for part in ("no discriminator (losses.gan = 0)", self._norms()) if part)
-        fake, real = (confidence(value, self.objective) for value in (self.fake, self.real))
+        if self.objective == "wgan":
+            apart = f"critic tells real from fake by {-(self.fake + self.real) / self.share:.3g}"
+            return " · ".join(part for part in (apart, self._norms()) if part)
+        fake, real = (confidence(value / self.share, self.objective) for value in (self.fake, self.real))
         sure = f"D sure of fakes {fake:.0%}, of reals {real:.0%}"
         ratio = f"G/D {self.gan / max(self.fake + self.real, 1e-8):.1f}" if self.gan is not None else ""
         state = "healthy"
@@ -68,18 +73,18 @@ class Health:
         self.warned = True
         return (
             f"D's loss has been below {COLLAPSE_LOSS} for {_COLLAPSE_STEPS} steps: it always wins, so only "
-            f"L1 still teaches G. Try --set discriminator.receptive_field=16, a smaller "
+            f"the other terms still teach G. Try --set discriminator.receptive_field=16, a smaller "
             f"discriminator.channels, or --set discriminator.objective=lsgan."
         )
 
 
-def confidence(half_loss: float, objective: str) -> float:
-    """How sure D is of the right answer, 0 to 1 (undecided: about 0.5), from a loss term with its factor 0.5.
+def confidence(loss: float, objective: str) -> float:
+    """How sure D is of the right answer, 0 to 1 (undecided: about 0.5), from one verdict's whole loss.
 
     bce: the geometric mean of the probabilities given to the right answer. lsgan: 1 minus the root mean
     square distance to the right label. hinge: 1 where every margin is kept, 0.5 at logits of 0.
     """
-    loss = max(0.0, 2.0 * half_loss)
+    loss = max(0.0, loss)
     if objective == "bce":
         return math.exp(-loss)
     if objective == "lsgan":

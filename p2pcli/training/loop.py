@@ -11,6 +11,7 @@ from torch import nn
 
 from p2pcli.errors import P2PError
 from p2pcli.events import Note, Observer, Stop
+from p2pcli.tasks.judging import verdict_share
 from p2pcli.training.batches import prefetch
 from p2pcli.training.data import TrainingData
 from p2pcli.training.distributed import ALONE, Processes
@@ -62,6 +63,7 @@ def train_loop(
         train,
         count=len(keys),
         objective=objective,
+        share=verdict_share(run.recipe.discriminator),
         log=log,
         observe=settings.observe,
         norms=partial(gradient_norms, run.task),

@@ -56,17 +56,21 @@ class ProgressReport:
         *,
         count: int,
         objective: str,
+        share: float,
         log: RunLog,
         observe: Observer,
         norms: Callable[[], dict[str, float]] = dict,
     ) -> None:
-        """`count`: training pairs. `norms` gives those of the last step's gradients by side."""
+        """`count`: training pairs; `share`: as in `Health`.
+
+        `norms` gives those of the last step's gradients by side.
+        """
         self._norms, self._last_norms = norms, 0.0
         self.steps = total_steps(train, count)
         self.epochs = total_epochs(train, count)
         self._log = log
         self._observe = observe
-        self._health = Health(objective)
+        self._health = Health(objective, share)
         self._log_window, self._event_window = LossWindow(), LossWindow()
         self._log_every = max(1, min(50, self.steps // _LOG_ROWS))
         self._done_here = 0
