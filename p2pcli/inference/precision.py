@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from p2pcli.errors import UsageError, did_you_mean
+from p2pcli.nets.spectral import SpectralConv2d
 
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -34,11 +35,15 @@ def reduced_copy(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy of `network`, channels-last, whose convolutions hold weights of `dtype`.
 
     Norms keep float32 weights and statistics. Autocast would cast every weight again for every batch: for
-    the full U-Net more bytes than a 256 px picture's own traffic.
+    the full U-Net more bytes than a 256 px picture's own traffic. Spectral norms are divided out once.
     """
     reduced = copy.deepcopy(network)
+    for module in list(reduced.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, SpectralConv2d):
+                setattr(module, name, child.folded())
     for module in reduced.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.PReLU):
             module.to(dtype)
     return reduced.to(memory_format=torch.channels_last)
 

@@ -48,6 +48,16 @@ class SpectralConv2d(nn.Module):
         """Convolve `x` (B, input_channels, H, W) with the normalised weight."""
         return F.conv2d(x, self._normalised(), self.bias, self.stride, self.padding)
 
+    def folded(self) -> nn.Conv2d:
+        """A plain convolution with the normalised weight as it is now: the same results, for inference."""
+        weight = self._normalised().detach()
+        rows, columns, size = weight.shape[0], weight.shape[1], weight.shape[2]
+        plain = nn.Conv2d(columns, rows, size, self.stride, self.padding, bias=self.bias is not None)
+        plain.weight = nn.Parameter(weight, requires_grad=False)
+        if self.bias is not None:
+            plain.bias = nn.Parameter(self.bias.detach().clone(), requires_grad=False)
+        return plain.to(weight.device)
+
     def draw_vectors(self, *, generator: torch.Generator) -> None:
         """Begin the power iteration anew from `generator`, so that a run depends on its seed alone."""
         for vector in (self.weight_u, self.weight_v):

@@ -42,9 +42,10 @@ def shipped_recipes() -> dict[str, Path]:
 def load_recipe(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe called or stored so, with `--set`-style overrides ("train.epochs=5") applied in order.
 
-    Raises `RecipeError` that names file and key, with a did-you-mean.
+    "variant=cpu" takes the keys of the file's [variants.cpu] before all others. Raises `RecipeError` that
+    names file and key, with a did-you-mean.
     """
-    path = Path(name_or_path)
+    overrides, path = list(overrides), Path(name_or_path)
     shipped = shipped_recipes()
     if str(name_or_path) in shipped:
         path = shipped[str(name_or_path)]
@@ -57,9 +58,33 @@ def load_recipe(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Reci
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not valid TOML ({error}). Compare with a shipped recipe.") from None
+    changes: dict[str, Any] = {}
     for override in overrides:
-        set_value(values, override)
+        set_value(changes, override)
+    values = _with_variant(values, changes.pop("variant", None), where=str(name_or_path))
+    for override in overrides:
+        if _key_of(override) != "variant":
+            set_value(values, override)
     return parse_recipe(values, where=str(name_or_path))
+
+
+def _with_variant(values: dict[str, Any], name: object, *, where: str) -> dict[str, Any]:
+    """`values` without its [variants], the keys of the one called `name` in the place of its own."""
+    variants = values.pop("variants", {})
+    if name is None:
+        return values
+    if not isinstance(variants, dict) or name not in variants:
+        known = did_you_mean(str(name), variants) if variants else "It has none."
+        raise RecipeError(f"{where}: no variant '{name}'. {known}")
+    for section, keys in variants[str(name)].items():
+        replaced = values.get(section, {})
+        is_other = isinstance(keys, dict) and keys.get("name", replaced.get("name")) != replaced.get("name")
+        values[section] = {**({} if is_other else replaced), **keys} if isinstance(keys, dict) else keys
+    return values
+
+
+def _key_of(override: str) -> str:
+    return override.partition("=")[0].strip()
 
 
 def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
