@@ -42,6 +42,7 @@ from p2pcli.training.runlog import RunLog
 from p2pcli.training.sampler import epoch_order
 from p2pcli.training.schedule import total_steps
 from p2pcli.training.state import TrainState, new_state
+from p2pcli.training.tensorboard import require_tensorboard
 from p2pcli.training.validation import metrics_text
 
 
@@ -86,6 +87,8 @@ def train(
             resume, overwrite = processes.from_first(chosen.folder.is_run), False
         if processes.is_first:
             require_usable_folder(chosen, resume=resume, overwrite=overwrite)
+        if chosen.recipe.train.tensorboard:
+            require_tensorboard()
         require_shareable(chosen.recipe.train.batch_size, processes)
         pairs = open_data(chosen.data, chosen.recipe, limit=limit)
         plan = plan_of(chosen.recipe, identity_of(pairs), limit)

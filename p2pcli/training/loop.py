@@ -27,6 +27,7 @@ from p2pcli.training.sampler import batches_from, position_after
 from p2pcli.training.schedule import learning_rate_factor, set_learning_rates, total_steps
 from p2pcli.training.state import TrainState
 from p2pcli.training.step import LossNotFiniteError, StepLimits, discriminator_step, training_step
+from p2pcli.training.tensorboard import TensorBoardMirror
 from p2pcli.training.validation import LOWER_IS_BETTER
 
 
@@ -56,7 +57,10 @@ def train_loop(
     """
     train, keys = run.recipe.train, pairs.split.train
     steps = total_steps(train, len(keys))
-    log, processes = RunLog(folder.log), settings.processes
+    processes = settings.processes
+    mirrored = review is not None and train.tensorboard
+    mirror = TensorBoardMirror(folder.tensorboard, step=run.step) if mirrored else None
+    log = RunLog(folder.log, mirror=mirror)
     keeper = Keeper(folder, minutes=train.checkpoint_minutes, keep_last=train.keep_last)
     objective = run.recipe.discriminator.objective
     report = ProgressReport(

@@ -59,6 +59,7 @@ class Review:
             grid = draw_grid(found.rows, caption=caption, columns=found.columns)
             path = self.folder.samples / f"step-{run.step:08d}.png"
             write_bytes(path, encode(grid, ".png"))
+            log.picture(run.step, grid)
         write_report(self.folder)
 
     def _keep_if_best(self, run: TrainState, metrics: dict[str, float]) -> None:

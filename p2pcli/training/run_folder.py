@@ -64,6 +64,11 @@ class RunFolder:
         return self.path / "state"
 
     @property
+    def tensorboard(self) -> Path:
+        """Event files, where the recipe asks for them."""
+        return self.path / "tensorboard"
+
+    @property
     def is_run(self) -> bool:
         """True where a run was started here."""
         return self.about.is_file()
@@ -90,6 +95,10 @@ class RunFolder:
         self.about.unlink(missing_ok=True)
         for path in (self.recipe, self.log, self.failures, self.report, self.model, self.best):
             path.unlink(missing_ok=True)
-        for folder, pattern in ((self.samples, "step-*.png"), (self.states, "step-*.pt")):
+        for folder, pattern in (
+            (self.samples, "step-*.png"),
+            (self.states, "step-*.pt"),
+            (self.tensorboard, "events.out.tfevents.*"),
+        ):
             for path in folder.glob(pattern):
                 path.unlink(missing_ok=True)

@@ -5,21 +5,42 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
+from p2pcli.image import Image
 from p2pcli.io.atomic import write_bytes
+
+
+class Mirror(Protocol):
+    """Another place for what a log gets."""
+
+    def write(self, kind: str, step: int, values: Mapping[str, object]) -> None:
+        """One row."""
+
+    def picture(self, step: int, grid: Image) -> None:
+        """A sample grid."""
 
 
 class RunLog:
     """Appends rows; each is on disk (flushed) when `write` returns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mirror: Mirror | None = None) -> None:
+        """`mirror` is told all that is written."""
         self.path = path
+        self._mirror = mirror
 
     def write(self, kind: str, step: int, values: Mapping[str, object]) -> None:
         """Add one row. `step` counts the steps behind us; `cut_after` goes by it."""
         row = {"kind": kind, "step": step, **values}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        if self._mirror is not None:
+            self._mirror.write(kind, step, values)
+
+    def picture(self, step: int, grid: Image) -> None:
+        """A sample grid after `step` steps: nothing for the log itself, only for its mirror."""
+        if self._mirror is not None:
+            self._mirror.picture(step, grid)
 
     def cut_after(self, step: int) -> None:
         """Drop what a killed run logged after the checkpoint of `step`, and any half-written line."""
