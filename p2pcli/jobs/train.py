@@ -29,6 +29,7 @@ from p2pcli.recipe import Recipe
 from p2pcli.tasks import networks_of
 from p2pcli.training.batches import default_workers
 from p2pcli.training.checkpoint import newest_state
+from p2pcli.training.compiling import compile_networks, require_compiler
 from p2pcli.training.data import TrainingData, identity_of, one_sample, open_data
 from p2pcli.training.distributed import is_restarted, joined, own_device, require_shareable
 from p2pcli.training.estimate import seconds_per_step
@@ -87,6 +88,8 @@ def train(
             resume, overwrite = processes.from_first(chosen.folder.is_run), False
         if processes.is_first:
             require_usable_folder(chosen, resume=resume, overwrite=overwrite)
+        if chosen.recipe.train.compile:
+            require_compiler(place)
         if chosen.recipe.train.tensorboard:
             require_tensorboard()
         require_shareable(chosen.recipe.train.batch_size, processes)
@@ -129,6 +132,8 @@ def _run(
         if not resume:
             _start_folder(chosen, plan, run, report)
         sweep_stale(chosen.folder.path)
+    if chosen.recipe.train.compile:
+        compile_networks(run.task)
     # Only a run that resumes may know failures already; a new one must not read an old run's.
     failures_path = chosen.folder.failures if processes.is_first else None
     failures = FailureLog(failures_path, source=str(chosen.data), observe=observe)
