@@ -78,6 +78,8 @@ def finish(
     output: Path, plan: PairsPlan, records: Sequence[ShardRecord], tally: Tally, *, preview: Path | None
 ) -> None:
     """Write the table of errors, the preview, the card and, last, the manifest; drop what was moved aside."""
+    # Workers that were killed in this very run leave temporary files too.
+    sweep_stale(output)
     (output / MANIFEST_FILE).unlink(missing_ok=True)
     write_errors(output, plan, tally)
     rows = {split: sum(one.rows for one in records if one.split == split) for split in SPLITS}
