@@ -85,8 +85,13 @@ def finish(
     summary: list[str],
     again: str,
     dry_run: bool = False,
+    says_output: bool = True,
 ) -> None:
-    """Print the end of a job and leave with its exit code; `again` is the command that resumes it."""
+    """Print the end of a job and leave with its exit code; `again` is the command that resumes it.
+
+    stdout gets the path of the output, unless it is a dry run, or `says_output` is off because more than
+    the path has been printed.
+    """
     for line in summary:
         # A plan is what a dry run was asked for, so it is data.
         (printing.data if dry_run else printing.say)(line)
@@ -94,7 +99,7 @@ def finish(
         printing.say(f"Stopped after {duration(report.seconds)}. To go on from here: {again}")
     if printing.json:
         sys.stdout.write(json.dumps(report.as_json(), ensure_ascii=False) + "\n")
-    elif not dry_run:
+    elif says_output and not dry_run:
         printing.data(str(report.output))
     code = caught.exit_code if report.interrupted else report.exit_code
     raise typer.Exit(int(code))
