@@ -90,7 +90,10 @@ def _cards(
 
 def _health(rows: Iterable[Mapping[str, Any]]) -> str:
     notes = [row for row in rows if row["kind"] == "health"]
-    return "".join(f"<div class='warn'>Step {row['step']}: {escape(str(row['text']))}</div>" for row in notes)
+    warnings = (f"<div class='warn'>Step {row['step']}: {escape(str(row['text']))}</div>" for row in notes)
+    lines = [str(row["health"]) for row in rows if "health" in row]
+    now = f"<div>Health: {escape(lines[-1])}</div>" if lines else ""
+    return now + "".join(warnings)
 
 
 def _loss_charts(steps: Sequence[Mapping[str, Any]]) -> str:
@@ -116,7 +119,7 @@ def _metric_charts(validations: Sequence[Mapping[str, Any]]) -> str:
         charts.append(
             draw_chart(title, [ours, Curve("untranslated input", "#9ca3af", plain, is_dashed=True)])
         )
-    return f"<div class='charts'>{''.join(charts)}</div>" if validations else ""
+    return f"<div class='charts three'>{''.join(charts)}</div>" if validations else ""
 
 
 def _sample_grids(paths: Sequence[Path]) -> str:
