@@ -75,16 +75,21 @@ def test_tagged_colour_is_read_as_it_was_before_encoding(
     assert np.abs((first.astype(float) - picture(0)).mean(axis=(0, 1))).max() < limit
 
 
-def test_known_bt709_codes_give_known_rgb(tmp_path: Path) -> None:
-    # Limited BT.709: RGB (200, 0, 40) is Y 55, Cb 125, Cr 214 (ITU-R BT.709-6, 3.2 to 3.5, 8 bits).
-    planes = [np.full((HEIGHT, WIDTH), code, dtype=np.uint8) for code in (55, 125, 214)]
+# RGB (200, 0, 40) by ITU-R BT.709-6 3.2 to 3.5, limited, and by BT.601-7 2.5, full range.
+@pytest.mark.parametrize(
+    ("codes", "matrix", "colour_range"), [((55, 125, 214), 1, 1), ((64, 114, 225), 5, 2)], ids=["709", "601"]
+)
+def test_known_codes_give_known_rgb(
+    tmp_path: Path, codes: tuple[int, ...], matrix: int, colour_range: int
+) -> None:
     path = tmp_path / "flat.mkv"
     with av.open(str(path), "w") as output:
         stream = output.add_stream("ffv1", rate=25)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv444p"
-        stream.codec_context.colorspace, stream.codec_context.color_range = 1, 1
+        stream.codec_context.colorspace, stream.codec_context.color_range = matrix, colour_range
+        planes = [np.full((HEIGHT, WIDTH), code, dtype=np.uint8) for code in codes]
         frame = av.VideoFrame.from_ndarray(np.stack(planes), format="yuv444p")
-        frame.pts, frame.colorspace, frame.color_range = 0, 1, 1
+        frame.pts, frame.colorspace, frame.color_range = 0, matrix, colour_range
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     assert np.abs(images(path)[0].astype(int) - (200, 0, 40)).max() <= 1
