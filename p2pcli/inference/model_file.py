@@ -37,6 +37,10 @@ class ModelInfo:
     epoch: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Validation numbers at that step: l1 (mean absolute, range [-1, 1]), psnr (dB), ssim."""
+    maker: str | None = None
+    """The pair maker that made the training inputs out of pictures; None where they came from elsewhere."""
+    maker_options: Mapping[str, object] = field(default_factory=dict)
+    """Its options, those at their default left out."""
     tool_version: str = __version__
     format_version: int = FORMAT_VERSION
 
@@ -57,6 +61,8 @@ def save_model(
         "step": info.step,
         "epoch": info.epoch,
         "metrics": dict(info.metrics),
+        "maker": info.maker,
+        "maker_options": dict(info.maker_options),
     }
     # safetensors stores plain row-major tensors only; channels_last weights are copied.
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network_state.items()}
@@ -88,6 +94,9 @@ def read_model(path: Path) -> tuple[dict[str, torch.Tensor], Recipe, ModelInfo]:
             step=int(about["step"]),
             epoch=int(about["epoch"]),
             metrics={str(name): float(value) for name, value in about["metrics"].items()},
+            # Files written before the two existed have neither.
+            maker=about.get("maker"),
+            maker_options=dict(about.get("maker_options", {})),
             tool_version=str(about["tool_version"]),
             format_version=int(about["format_version"]),
         )

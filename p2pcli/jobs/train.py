@@ -32,6 +32,7 @@ from p2pcli.training.dataset import PairData, data_identity, first_sample, open_
 from p2pcli.training.estimate import seconds_per_step
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.loop import LoopSettings, train_loop
+from p2pcli.training.origin import made_by
 from p2pcli.training.recipe_file import recipe_as_toml
 from p2pcli.training.report_page import write_report
 from p2pcli.training.review import Review, metrics_text, new_review
@@ -77,11 +78,12 @@ def train(
     plan = plan_of(chosen.recipe, data_identity(pairs), limit)
     if resume:
         require_same_run(chosen.folder, plan)
-    first_sample(pairs)
+    sample = first_sample(pairs)
     # Only a run that resumes may know failures already; a new one must not read an old run's.
     failures_path = None if dry_run else chosen.folder.failures
     with _own_random_state(place), _memory_faults(chosen.recipe):
         run = new_state(chosen.recipe, place)
+        run.made_by = made_by(sample, chosen.recipe)
         report = _first_report(chosen, pairs, run)
         report.is_dry_run = dry_run
         if resume:

@@ -55,4 +55,6 @@ def _info(run: TrainState, measured: Measured) -> ModelInfo:
         step=measured.step,
         epoch=measured.epoch,
         metrics=dict(measured.metrics),
+        maker=run.made_by.maker,
+        maker_options=dict(run.made_by.options),
     )

@@ -28,6 +28,14 @@ class Measured:
     metrics: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class MadeBy:
+    """The pair maker behind a run's inputs, and its options; without a name there is none."""
+
+    maker: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
 @dataclass
 class TrainState:
     """Networks, optimizers and counters of a run. `average` is the EMA generator, None without EMA."""
@@ -39,6 +47,7 @@ class TrainState:
     average: nn.Module | None
     step: int = 0
     position: Position = field(default_factory=Position)
+    made_by: MadeBy = field(default_factory=MadeBy)
     measured: Measured | None = None
     best: Measured | None = None
     best_weights: dict[str, Tensor] | None = field(default=None, repr=False)
