@@ -16,6 +16,7 @@ from p2pcli.training.report_page import write_report
 from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.runlog import RunLog
 from p2pcli.training.samples import draw_grid
+from p2pcli.training.schedule import total_epochs, total_steps
 from p2pcli.training.state import Measured, TrainState
 from p2pcli.training.validation import (
     HeldOut,
@@ -25,6 +26,9 @@ from p2pcli.training.validation import (
     sample_rows,
     translate_squares,
 )
+
+_GRIDS = 50
+"""About so many sample grids a run, so that 200 epochs on few pairs do not fill the disk."""
 
 
 @dataclass
@@ -36,6 +40,9 @@ class Review:
     baseline: dict[str, float]
     folder: RunFolder
     observe: Observer
+    last_step: int
+    grid_epochs: int = 1
+    """Epochs between two sample grids; there is always one after the last step."""
 
     def run(self, run: TrainState, log: RunLog) -> None:
         """Validate, remember the best, write samples and report. Changes nothing that training depends on."""
@@ -57,7 +64,7 @@ class Review:
             text = metrics_text(metrics)
             self.observe(Note(f"validation at {caption}: {text}", level="detail"))
             caption += f": {text}"
-        if squares:
+        if squares and (run.step == self.last_step or run.position.epoch % self.grid_epochs == 0):
             grid = draw_grid(sample_rows(self.held_out, results[:shown]), caption=caption)
             path = self.folder.samples / f"step-{run.step:08d}.png"
             write_bytes(path, encode(grid, ".png"))
@@ -114,4 +121,15 @@ def new_review(
     )
     is_validation = bool(pairs.split.validation and held_out.keys)
     baseline = measure_baseline(held_out.squares) if is_validation else {}
-    return Review(held_out, is_validation, baseline, folder, observe), tried if is_validation else ()
+    count = len(pairs.split.train)
+    reviews = total_epochs(train, count) // train.validate_every
+    review = Review(
+        held_out,
+        is_validation,
+        baseline,
+        folder,
+        observe,
+        last_step=total_steps(train, count),
+        grid_epochs=train.validate_every * -(-max(1, reviews) // _GRIDS),
+    )
+    return review, tried if is_validation else ()
