@@ -1,7 +1,7 @@
 """Gradients, Canny and its parts, in whole numbers: the same picture gives the same lines on any thread.
 
 OpenCV's own Canny gives other lines with two threads than with one, and its float magnitude differs in the
-last bit from call to call; a dataset must not depend on either.
+last bit from call to call; a dataset must not depend on either. On one thread, OpenCV's is used for its speed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from p2pcli.image import Image
+from p2pcli.pairs.lines import drop_short
 
 UNIT = {3: 1, 5: 12}
 """Sobel aperture → its response to an edge, relative to aperture 3."""
@@ -69,16 +70,29 @@ def canny(found: Gradient, low: float, high: float, *, min_length: int = 0) -> I
 
     Crests above `low` that are connected to one above `high`, in components of `min_length` pixels or more.
     """
-    crests = crest_positions(found, above=math.floor(found.level(low)))
-    weak = np.zeros(found.strength.shape, dtype=np.uint8)
-    weak.reshape(-1)[crests] = 255
-    count, labels = cv2.connectedComponents(weak, connectivity=8, ltype=cv2.CV_32S)
+    weak, strong = math.floor(found.level(low)), math.floor(found.level(high))
+    if cv2.getNumThreads() == 1:
+        lines = _opencv_canny(found, weak, strong)
+        return drop_short(lines, min_length)
+    crests = crest_positions(found, above=weak)
+    lines = np.zeros(found.strength.shape, dtype=np.uint8)
+    lines.reshape(-1)[crests] = 255
+    count, labels = cv2.connectedComponents(lines, connectivity=8, ltype=cv2.CV_32S)
     component = labels.reshape(-1)[crests]
-    is_strong = found.strength.reshape(-1)[crests] > math.floor(found.level(high))
+    is_strong = found.strength.reshape(-1)[crests] > strong
     kept = np.bincount(component[is_strong], minlength=count) > 0
-    kept &= np.bincount(component, minlength=count) >= min_length
-    weak.reshape(-1)[crests[~kept[component]]] = 0
-    return weak
+    lines.reshape(-1)[crests[~kept[component]]] = 0
+    return drop_short(lines, min_length)
+
+
+def _opencv_canny(found: Gradient, weak: int, strong: int) -> Image:
+    # OpenCV squares and floors its thresholds; half a step above the whole number survives both.
+    low, high = weak + 0.5, strong + 0.5
+    if found.is_squared:
+        low, high = math.sqrt(low), math.sqrt(high)
+    dx, dy = found.dx.astype(np.int16), found.dy.astype(np.int16)
+    lines: Image = np.asarray(cv2.Canny(dx, dy, low, high, L2gradient=found.is_squared))
+    return lines
 
 
 def crest_positions(found: Gradient, *, above: int) -> Image:
