@@ -49,7 +49,9 @@ def normalize_per_sample(x: Tensor, *, weight: Tensor | None, bias: Tensor | Non
     cudnn = torch.backends.cudnn.enabled
     if x.device.type != "cpu":
         return torch.instance_norm(x, weight, bias, None, None, True, 0.0, eps, cudnn)
-    each = [torch.batch_norm(one, weight, bias, None, None, True, 0.0, eps, cudnn) for one in x.chunk(x.shape[0])]
+    each = [
+        torch.batch_norm(one, weight, bias, None, None, True, 0.0, eps, cudnn) for one in x.chunk(x.shape[0])
+    ]
     return each[0] if len(each) == 1 else torch.cat(each)
 
 

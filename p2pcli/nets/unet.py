@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pcli.nets.blocks import Dropout, Network, Norm, SizeNeeds, has_bias, make_norm
+from p2pcli.nets.convolution import Conv2d, ConvTranspose2d
 
 
 class UNet(Network):
@@ -104,9 +105,9 @@ class _Level(nn.Module):
     ) -> None:
         super().__init__()
         bias = has_bias(norm)
-        down = nn.Conv2d(outer_channels, inner_channels, 4, 2, 1, bias=bias)
+        down = Conv2d(outer_channels, inner_channels, 4, 2, 1, bias=bias)
         from_inside = inner_channels * (2 if skip and inner is not None else 1)
-        up = nn.ConvTranspose2d(from_inside, outer_channels, 4, 2, 1, bias=bias)
+        up = ConvTranspose2d(from_inside, outer_channels, 4, 2, 1, bias=bias)
         layers: list[nn.Module] = [nn.LeakyReLU(0.2, inplace=True), down]
         if inner is not None:
             layers += [make_norm(norm)(inner_channels), inner]
