@@ -134,7 +134,7 @@ class Train(_Section):
     """Decay per step of an exponential moving average of the generator; validated and saved in its stead."""
     seed: int = Field(0, ge=0)
     checkpoint_minutes: float = Field(5.0, gt=0)
-    """A checkpoint at least this often, and at every epoch's end unless that took over 5 % of the time."""
+    """A checkpoint at least this often, and at every epoch's end unless that took over 2 % of the time."""
     keep_last: int = Field(2, ge=1)
     """How many checkpoints stay on disk."""
     validate_every: int = Field(1, ge=1)

@@ -20,6 +20,7 @@ figure { margin: 0; padding: 14px }
 figcaption { font-weight: 600; margin-bottom: 6px }
 svg { width: 100%; height: auto; display: block }
 svg text { font-size: 11px; fill: var(--soft) }
+.three svg text { font-size: 14px }
 .grid { stroke: var(--line) }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px;
   color: var(--soft); margin-top: 6px }
@@ -31,7 +32,7 @@ svg text { font-size: 11px; fill: var(--soft) }
 .card span { color: var(--soft); font-size: 13px }
 .samples { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 16px }
 .samples img { max-width: 100%; display: block; margin: auto; border-radius: 6px }
-.samples .newest { grid-column: 1 / -1; max-width: 830px }
+.samples .newest { grid-column: 1 / -1; width: fit-content; max-width: 100% }
 table { border-collapse: collapse; font-size: 14px }
 td, th { text-align: left; padding: 4px 18px 4px 0; vertical-align: top;
   border-bottom: 1px solid var(--line) }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p2pcli.errors import ItemError
 from p2pcli.events import Note, Observer
@@ -30,6 +30,8 @@ from p2pcli.training.validation import (
 _GRIDS = 50
 """About so many sample grids a run, so that 200 epochs on few pairs do not fill the disk."""
 
+_REPORT_SHARE = 0.02
+
 
 @dataclass
 class Review:
@@ -43,6 +45,8 @@ class Review:
     last_step: int
     grid_epochs: int = 1
     """Epochs between two sample grids; there is always one after the last step."""
+    _last_report: float = field(default_factory=time.monotonic)
+    _report_seconds: float = 0.0
 
     def run(self, run: TrainState, log: RunLog) -> None:
         """Validate, remember the best, write samples and report. Changes nothing that training depends on."""
@@ -68,7 +72,15 @@ class Review:
             grid = draw_grid(sample_rows(self.held_out, results[:shown]), caption=caption)
             path = self.folder.samples / f"step-{run.step:08d}.png"
             write_bytes(path, encode(grid, ".png"))
-        write_report(self.folder)
+        self._refresh_report()
+
+    def _refresh_report(self) -> None:
+        """Draw the page anew, unless that would take over 2 % of the time; the job draws it at the end."""
+        start = time.monotonic()
+        if (start - self._last_report) * _REPORT_SHARE >= self._report_seconds:
+            write_report(self.folder)
+            self._last_report = time.monotonic()
+            self._report_seconds = self._last_report - start
 
     def _keep_if_best(self, run: TrainState, metrics: dict[str, float]) -> None:
         name = run.recipe.train.best_metric
