@@ -67,9 +67,10 @@ def quickstart(
 def _where_everything_is(report: QuickstartReport) -> list[str]:
     got, plain = report.metrics, report.baseline
     verdict = "better" if report.beats_input else "NOT better"
+    minutes, place = duration(report.seconds), report.output
     return [
         "",
-        f"Done in {duration(report.seconds)}: {report.steps} training steps. Everything is in {report.output}/",
+        f"Done in {minutes}, with {report.steps} training steps. Everything is in {place}/",
         "",
         f"  dataset          {report.dataset}",
         f"  contact sheet    {report.contact_sheet}",
@@ -79,8 +80,9 @@ def _where_everything_is(report: QuickstartReport) -> list[str]:
         f"  before | after   {report.comparison}",
         "",
         f"On held-out pairs the model is {verdict} than its untranslated input:",
-        f"  L1 {got['l1']:.3f} (input {plain['l1']:.3f}), PSNR {got['psnr']:.1f} dB (input {plain['psnr']:.1f} dB), "
-        f"SSIM {got['ssim']:.3f} (input {plain['ssim']:.3f})",
+        f"  L1    {got['l1']:.3f}     input {plain['l1']:.3f}     (lower is better)",
+        f"  PSNR  {got['psnr']:.1f} dB   input {plain['psnr']:.1f} dB",
+        f"  SSIM  {got['ssim']:.3f}     input {plain['ssim']:.3f}",
         "",
         "The same with your own files:",
         "  p2p make-pairs edges PHOTOS/ FILM.mp4 --method xdog -o pairs/mine",
