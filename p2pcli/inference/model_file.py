@@ -67,7 +67,11 @@ def save_model(
     # safetensors stores plain row-major tensors only; channels_last weights are copied.
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network_state.items()}
     with atomic_path(path) as temporary:
+        # safetensors makes its file readable by the owner alone; a model is as readable as its folder.
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(about, sort_keys=True)})
+        temporary.chmod(mode)
 
 
 def read_model(path: Path) -> tuple[dict[str, torch.Tensor], Recipe, ModelInfo]:

@@ -39,6 +39,11 @@ def test_the_same_model_has_the_same_bytes(tmp_path: Path) -> None:
     assert saved(tmp_path / "a").read_bytes() == saved(tmp_path / "b").read_bytes()
 
 
+def test_a_model_is_as_readable_as_any_other_new_file(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    assert saved(tmp_path / "m").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_pickle_is_refused_and_not_opened(
     zipped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
