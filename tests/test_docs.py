@@ -79,8 +79,7 @@ def test_every_linked_file_exists(page):
 
 
 def test_the_tree_in_the_readme_names_what_there_is():
-    tree = next(block for block in blocks(README, "") if "p2pcli/
-" in block)
+    tree = next(block for block in blocks(README, "") if "p2pcli/\n" in block)
     folders = re.findall(r"^(  )?(\w+)/", tree, flags=re.MULTILINE)
     named = {("p2pcli/" if indent else "") + name for indent, name in folders}
     real = {
