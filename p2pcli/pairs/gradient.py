@@ -1,7 +1,7 @@
 """Gradients, Canny and its parts, in whole numbers: the same picture gives the same lines on any thread.
 
 OpenCV's own Canny gives other lines with two threads than with one, and its float magnitude differs in the
-last bit from call to call; a dataset must not depend on either. On one thread, OpenCV's is used for its speed.
+last bit from call to call; a dataset must not depend on either. On one thread OpenCV's is used, for speed.
 """
 
 from __future__ import annotations
