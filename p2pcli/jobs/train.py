@@ -23,7 +23,7 @@ from p2pcli.jobs.train_plan import (
     require_usable_folder,
 )
 from p2pcli.jobs.train_report import TrainReport
-from p2pcli.jobs.train_words import describe_run, suggest_quick
+from p2pcli.jobs.train_words import describe_left_out, describe_run, suggest_quick
 from p2pcli.plan import Tally
 from p2pcli.recipe import Recipe
 from p2pcli.training.batches import default_workers
@@ -185,6 +185,8 @@ def _announce(
     """Say what will be done and how long it takes here, before the first step."""
     for line in describe_run(pairs, run, name=chosen.recipe_name):
         observe(Note(line))
+    for line in describe_left_out(pairs.source):
+        observe(Note(line, level="warning"))
     steps_left = report.total_steps - run.step
     if steps_left <= 0:
         return

@@ -253,6 +253,23 @@ def test_broken_pairs_are_rows_and_an_exit_code(
     assert (report.tally.written, len(report.tally.failed), report.exit_code) == (6, 1, ExitCode.ITEMS_FAILED)
 
 
+def test_files_that_take_no_part_are_named(photos: Path, tiny: list[str], tmp_path: Path) -> None:
+    for name, index in (("A", 0), ("A", 1), ("A", 2), ("B", 0), ("B", 1)):
+        (tmp_path / "ab" / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "ab" / name / f"{index}.png").write_bytes((photos / f"photo{index}.png").read_bytes())
+    events: list[Event] = []
+    train(
+        tmp_path / "ab",
+        output=tmp_path / "run",
+        overrides=tiny,
+        device="cpu",
+        dry_run=True,
+        observe=events.append,
+    )
+    warnings = [event.text for event in events if isinstance(event, Note) and event.level == "warning"]
+    assert warnings == ["1 file left out for want of a partner: A/2.png."]
+
+
 def test_photos_train_with_pairs_made_on_the_fly(photos: Path, tiny: list[str], tmp_path: Path) -> None:
     overrides = [*tiny, "pairs.maker=edges", "data.fit=crop", "data.input_channels=1"]
     report = train(photos, output=tmp_path / "run", overrides=overrides, device="cpu")
