@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 SCHEMA_VERSION = 1
 
-# 100 rows is what viewers stream comfortably; 4 MB keeps one random row cheap, since a reader fetches a whole
+# 100 rows is what viewers stream comfortably; 2 MB keeps one random row cheap, since a reader fetches a whole
 # group for it.
 ROW_GROUP_ROWS = 100
-ROW_GROUP_BYTES = 4 << 20
+ROW_GROUP_BYTES = 2 << 20
 
 # What the datasets library itself writes.
 _CHUNKING = {"min_chunk_size": 262144, "max_chunk_size": 1048576, "norm_level": 0}

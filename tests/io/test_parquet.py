@@ -86,7 +86,7 @@ def test_row_groups_hold_at_most_100_rows(dataset):
 
 
 def test_large_pictures_close_a_row_group_early(tmp_path):
-    write_shard(tmp_path / "s", (row(n, size=3 << 20) for n in range(4)), footer={})
+    write_shard(tmp_path / "s", (row(n, size=3 << 19) for n in range(4)), footer={})
     assert [pq.read_metadata(tmp_path / "s").row_group(i).num_rows for i in range(2)] == [2, 2]
 
 
