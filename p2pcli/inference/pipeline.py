@@ -323,8 +323,8 @@ class _Finisher(Generic[Item, Loaded, Result]):
 def _explain(error: Exception) -> Exception:
     if is_out_of_memory(error):
         return ItemError(
-            "memory ran out on this picture alone. The network needs it whole; use --device cpu, or make the "
-            "picture smaller.",
+            f"memory ran out on this picture alone ({error}). The network needs it whole: make the picture "
+            "smaller, or use a device with more memory.",
             stage="translate",
         )
     return error

@@ -211,3 +211,10 @@ def test_an_unknown_precision_gets_a_suggestion():
 def test_other_dtypes_are_refused(tiny_model):
     with pytest.raises(UsageError, match="float64"):
         load_model(tiny_model())(np.zeros((32, 32, 3)))
+
+
+def test_a_picture_too_large_for_the_memory_is_refused_before_it_is_tried(tiny_model, monkeypatch):
+    translator = load_model(tiny_model(), device="cpu")
+    monkeypatch.setattr("p2pcli.inference.translator.free_memory", lambda: 100_000)
+    with pytest.raises(MemoryError, match="64×64 px need about"):
+        translator(noise(64, 64))
