@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from p2pcli import __version__
 from p2pcli.errors import RecipeError, UsageError
-from p2pcli.io.atomic import atomic_path
+from p2pcli.io.atomic import write_bytes
 from p2pcli.recipe import Recipe, parse_recipe
 
 FORMAT_VERSION = 1
@@ -66,12 +66,9 @@ def save_model(
     }
     # safetensors stores plain row-major tensors only; channels_last weights are copied.
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network_state.items()}
-    with atomic_path(path) as temporary:
-        # safetensors makes its file readable by the owner alone; a model is as readable as its folder.
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(about, sort_keys=True)})
-        temporary.chmod(mode)
+    # By way of bytes: the library's own writing reports a full disk as an error of its own, and makes files
+    # that only their owner can read.
+    write_bytes(path, save(tensors, metadata={_METADATA_KEY: json.dumps(about, sort_keys=True)}))
 
 
 def read_model(path: Path) -> tuple[dict[str, torch.Tensor], Recipe, ModelInfo]:

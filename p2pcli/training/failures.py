@@ -10,6 +10,7 @@ from pathlib import Path
 from p2pcli.errors import ItemError
 from p2pcli.events import Note, Observer
 from p2pcli.plan import Failure
+from p2pcli.training.runlog import append_line
 
 
 class FailureLog:
@@ -41,8 +42,7 @@ class FailureLog:
                 return
             self._rows[key] = row
             if self._path is not None:
-                with self._path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+                append_line(self._path, json.dumps(asdict(row), ensure_ascii=False))
         self._observe(
             Note(f"{key} cannot be used and is replaced by the next pair: {error}", level="warning")
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,43 @@ def test_a_hostile_pickle_is_not_executed(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(UsageError, match="not a whole training state"):
         load_state(tmp_path / "step-00000001.pt")
     assert not (tmp_path / "owned").exists()
+
+
+FILL_THE_DISK = """
+import errno, resource, signal, sys
+from pathlib import Path
+import torch
+from p2pcli.errors import EnvironmentFaultError
+from p2pcli.inference.model_file import ModelInfo, save_model
+from p2pcli.io import atomic
+from p2pcli.recipe import Recipe
+from p2pcli.training.checkpoint import save_state
+from p2pcli.training.runlog import RunLog
+
+folder, big = Path(sys.argv[1]), {"w": torch.zeros(100_000)}
+old = save_state(folder, {"w": torch.zeros(1)}, step=1, keep_last=1)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+atomic._REMEDIES[errno.EFBIG] = "Free some space."
+actions = {
+    "state": lambda: save_state(folder, big, step=2, keep_last=1),
+    "model": lambda: save_model(folder / "m", big, recipe=Recipe(), info=ModelInfo()),
+    "log": lambda: RunLog(folder / "log").write("step", 1, {"x": "y" * 9000}),
+}
+try:
+    actions[sys.argv[2]]()
+except EnvironmentFaultError as error:
+    print("told:", error, old.exists(), sorted(path.name for path in folder.glob(".*")))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes with setrlimit")
+@pytest.mark.parametrize("what", ["state", "model", "log"])
+def test_a_full_disk_says_so_and_keeps_what_was_there(what: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FILL_THE_DISK, str(tmp_path), what]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("told: ") and done.stdout.endswith("Free some space. True []\n")
 
 
 def test_an_empty_folder_has_no_state(tmp_path: Path) -> None:
