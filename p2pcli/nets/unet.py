@@ -121,4 +121,15 @@ class _Level(nn.Module):
         # The first layer rectifies x in place, so the skip carries LeakyReLU(x), not x. Whoever reads it
         # begins with a ReLU, for which both are the same.
         inside: Tensor = self.model(x)
-        return torch.cat([x, inside], 1) if self.skip else inside
+        if not self.skip:
+            return inside
+        if inside.requires_grad:
+            inside.register_hook(_dense)
+        return torch.cat([x, inside], 1)
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    """`gradient` without gaps. What leaves a concatenation is a slice, and batch norm is slow on slices."""
+    channels_last = gradient.stride(1) == 1 and gradient.shape[1] > 1
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return gradient.contiguous(memory_format=layout)
