@@ -124,7 +124,7 @@ class _Level(nn.Module):
         if not self.skip:
             return inside
         if inside.requires_grad:
-            inside.register_hook(_dense)
+            inside.register_hook(_dense)  # type: ignore[no-untyped-call]
         return torch.cat([x, inside], 1)
 
 
