@@ -174,13 +174,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=60)
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--channels", type=int, default=64)
+    parser.add_argument("--side", type=int, default=256, help="of the film, px")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-translate-") as name:
         folder = Path(name)
         make_model(folder / "model.safetensors", channels=options.channels)
         bench_folder(folder, folder / "model.safetensors", count=options.images, repeats=options.repeats)
-        bench_film(folder, folder / "model.safetensors", frames=options.frames, side=256)
+        bench_film(folder, folder / "model.safetensors", frames=options.frames, side=options.side)
 
 
 if __name__ == "__main__":

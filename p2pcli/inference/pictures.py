@@ -19,7 +19,7 @@ from p2pcli.io.atomic import write_bytes
 from p2pcli.io.codec import ENCODABLE, encode, read_image
 
 PNG_COMPRESSION = 1
-"""zlib level: a third of the time of OpenCV's default 3 for files some 5 % larger."""
+"""The fast way of `encode`: about half the time of its others for files some 8 % larger."""
 
 
 @dataclass(frozen=True)
