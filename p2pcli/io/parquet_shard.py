@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -134,10 +135,42 @@ def _writer_options() -> dict[str, Any]:
 
 
 def _table(rows: list[Row]) -> pa.Table:
-    columns: dict[str, list[Any]] = {
-        "input": [{"bytes": row.input_bytes, "path": row.input_name} for row in rows],
-        "target": [{"bytes": row.target_bytes, "path": row.target_name} for row in rows],
-    }
-    for name in _VALUES:
-        columns[name] = [getattr(row, name) for row in rows]
-    return pa.table(columns, schema=schema())
+    """The rows as Arrow columns, from buffers: `pa.array` on a list would import pandas in every worker."""
+    columns = [
+        _pictures([row.input_bytes for row in rows], [row.input_name for row in rows]),
+        _pictures([row.target_bytes for row in rows], [row.target_name for row in rows]),
+    ]
+    for name, kind in _VALUES.items():
+        values = [getattr(row, name) for row in rows]
+        if kind == "string":
+            columns.append(_texts(values, pa.string()))
+        elif kind == "list":
+            numbers = _numbers([number for value in values for number in value], "int32")
+            columns.append(pa.ListArray.from_arrays(_offsets(values), numbers))
+        else:
+            columns.append(_numbers(values, kind))
+    return pa.Table.from_arrays(columns, schema=schema())
+
+
+def _pictures(contents: list[bytes], names: list[str]) -> pa.Array:
+    children = [_texts(contents, pa.binary()), _texts(names, pa.string())]
+    return pa.StructArray.from_arrays(children, fields=list(_IMAGE))
+
+
+def _texts(values: Sequence[str | bytes], kind: pa.DataType) -> pa.Array:
+    data = [value.encode() if isinstance(value, str) else value for value in values]
+    buffers = [None, _offsets(data).buffers()[1], pa.py_buffer(b"".join(data))]
+    return pa.Array.from_buffers(kind, len(data), buffers)
+
+
+def _numbers(values: list[int | None], kind: str) -> pa.Array:
+    held = np.array([value is not None for value in values], dtype=bool)
+    filled = np.array([value or 0 for value in values], dtype=kind)
+    validity = None if held.all() else pa.py_buffer(np.packbits(held, bitorder="little").tobytes())
+    kinds = {"int32": pa.int32(), "int64": pa.int64()}
+    return pa.Array.from_buffers(kinds[kind], len(values), [validity, pa.py_buffer(filled.tobytes())])
+
+
+def _offsets(values: Sequence[Sized]) -> pa.Array:
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
+    return pa.Array.from_buffers(pa.int32(), len(ends), [None, pa.py_buffer(ends.tobytes())])
