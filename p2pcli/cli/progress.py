@@ -195,9 +195,9 @@ class Bars:
         from rich.text import Text
 
         if note.level == "warning":
-            self._console.print(Text(f"warning: {note.text}", style="yellow"))
+            self._console.print(Text(f"warning: {note.text}", style="yellow"), soft_wrap=True)
         elif note.level == "info" or self._verbose:
-            self._console.print(Text(note.text))
+            self._console.print(Text(note.text), soft_wrap=True)
 
     def _advance(self, event: Advanced) -> None:
         task = self._tasks[event.stage]
