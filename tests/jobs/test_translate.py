@@ -301,7 +301,8 @@ def test_a_film_in_a_folder_is_mirrored_among_the_pictures(tmp_path, tiny_model)
 def test_a_film_batch_by_batch_equals_frame_by_frame(tmp_path, tiny_model):
     source, model = film(tmp_path / "film.mp4", sound=False), tiny_model()
     for size in (1, 4):
-        translate(source, model=model, output=tmp_path / f"{size}.mp4", batch_size=size, device="cpu")
+        output = tmp_path / f"{size}.mp4"
+        translate(source, model=model, output=output, batch_size=size, device="cpu", precision="float32")
     assert frames_of(tmp_path / "1.mp4") == frames_of(tmp_path / "4.mp4")
 
 
