@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from p2pcli.errors import EnvironmentFaultError
+from p2pcli.errors import EnvironmentFaultError, RecipeError
 from p2pcli.events import Ended, Note, Observer, Started, Stop, ignore
 from p2pcli.inference.device import choose_device, describe_device, is_out_of_memory
 from p2pcli.io.atomic import sweep_stale, write_bytes
@@ -75,6 +75,8 @@ def train(
     require_usable_folder(chosen, resume=resume, overwrite=overwrite)
     place = choose_device(device)
     pairs = open_pairs(chosen.data, chosen.recipe, limit=limit)
+    if total_steps(chosen.recipe.train, len(pairs.split.train)) == 0:
+        raise RecipeError("train.epochs and train.decay_epochs are both 0: set train.epochs or train.steps.")
     plan = plan_of(chosen.recipe, data_identity(pairs), limit)
     if resume:
         require_same_run(chosen.folder, plan)

@@ -356,6 +356,12 @@ def test_running_out_of_memory_names_what_to_lower(
         train(side_by_side(), output=tmp_path / "run", overrides=tiny, device="cpu")
 
 
+def test_a_run_of_no_steps_is_refused(side_by_side: Folder, tiny: list[str], tmp_path: Path) -> None:
+    overrides = [*tiny, "train.epochs=0", "train.decay_epochs=0"]
+    with pytest.raises(UsageError, match=r"set train\.epochs or train\.steps"):
+        train(side_by_side(), output=tmp_path / "run", overrides=overrides, device="cpu")
+
+
 def test_a_run_folder_inside_its_data_is_refused(side_by_side: Folder, tiny: list[str]) -> None:
     data = side_by_side()
     with pytest.raises(UsageError, match="lies in the input folder"):
