@@ -16,6 +16,7 @@ from p2pcli.inference.device import choose_device, describe_device, is_out_of_me
 from p2pcli.io.atomic import sweep_stale, write_bytes
 from p2pcli.jobs.train_plan import (
     Chosen,
+    adopt_changes,
     choose,
     environment,
     plan_of,
@@ -80,6 +81,8 @@ def train(
     plan = plan_of(chosen.recipe, data_identity(pairs), limit)
     if resume:
         require_same_run(chosen.folder, plan)
+        for change in adopt_changes(chosen, dry_run=dry_run):
+            observe(Note(change))
     sample = first_sample(pairs)
     # Only a run that resumes may know failures already; a new one must not read an old run's.
     failures_path = None if dry_run else chosen.folder.failures

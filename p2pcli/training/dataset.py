@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -162,8 +161,3 @@ def data_identity(pairs: PairData) -> dict[str, object]:
         "validation pairs": len(pairs.split.validation),
         "names": fingerprint([pairs.split.train, pairs.split.validation]),
     }
-
-
-def known_keys(keys: Sequence[str], failures: FailureLog) -> tuple[str, ...]:
-    """The keys that have not failed."""
-    return tuple(key for key in keys if key not in failures)

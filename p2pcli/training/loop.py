@@ -75,8 +75,9 @@ def train_loop(
             is_last, ends_epoch = run.step == steps, run.position.index == 0
             if is_last or (ends_epoch and run.position.epoch % train.validate_every == 0):
                 review.run(run, log)
-            if is_last or settings.stop.is_set() or keeper.is_due(ends_epoch=ends_epoch):
+            is_stopping = settings.stop.is_set()
+            if is_last or is_stopping or keeper.is_due(ends_epoch=ends_epoch):
                 keeper.save(run)
-            if settings.stop.is_set() and not is_last:
+            if is_stopping and not is_last:
                 return False
     return True

@@ -69,7 +69,8 @@ def _cards(
     cards = []
     if steps:
         last = steps[-1]
-        cards.append((f"{last['step']:,} / {about.get('steps', last['step']):,}", f"steps, epoch {last['epoch'] + 1}"))
+        planned = about.get("steps", last["step"])
+        cards.append((f"{last['step']:,} / {planned:,}", f"steps, epoch {last['epoch'] + 1}"))
         cards.append((f"{last['images_per_second']:.1f}", "images per second"))
     if validations:
         last, baseline = validations[-1], validations[-1].get("baseline") or {}

@@ -176,6 +176,29 @@ def test_resume_with_another_recipe_or_other_data_shows_the_difference(
         train(side_by_side(4, name="few"), output=tmp_path / "run", overrides=tiny, device="cpu", resume=True)
 
 
+def test_a_resumed_run_may_mend_its_learning_rate_and_remembers_it(
+    side_by_side: Folder, tiny: list[str], tmp_path: Path
+) -> None:
+    stop, events = Stop(), list[Event]()
+    stop.set()
+    train(side_by_side(), output=tmp_path / "run", overrides=tiny, device="cpu", stop=stop)
+    changes = ["train.learning_rate=1e-5"]
+    train(
+        output=tmp_path / "run",
+        overrides=changes,
+        device="cpu",
+        resume=True,
+        stop=stop,
+        observe=events.append,
+    )
+    train(output=tmp_path / "run", device="cpu", resume=True)
+    assert Note("Changed on resume: train.learning_rate: 0.0002 → 1e-05.") in events
+    rates = [
+        row["learning_rate"] for row in read_log(tmp_path / "run" / "log.jsonl") if row["kind"] == "step"
+    ]
+    assert rates[:2] == [2e-4, 1e-5] and max(rates[2:]) <= 1e-5
+
+
 def test_an_existing_run_is_kept_and_the_resume_command_named(
     side_by_side: Folder, tiny: list[str], tmp_path: Path
 ) -> None:
