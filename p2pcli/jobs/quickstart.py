@@ -9,9 +9,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import torch
 
 from p2pcli.errors import ExitCode, UsageError
 from p2pcli.events import Event, Note, Observer, Stop, TrainProgress, ignore
@@ -148,12 +151,13 @@ def quickstart(
         contact_sheet=place / "pairs" / "preview.png",
         run=place / "run",
     )
-    for name, stage in (("make-pairs", _pairs), ("train", _train), ("translate", _translate)):
-        since = time.monotonic()
-        stage(report, _Settings(train_seconds, device, seed), observe, flag)
-        report.stages[name] = time.monotonic() - since
-        if report.interrupted:
-            break
+    with _threads_put_back():
+        for name, stage in (("make-pairs", _pairs), ("train", _train), ("translate", _translate)):
+            since = time.monotonic()
+            stage(report, _Settings(train_seconds, device, seed), observe, flag)
+            report.stages[name] = time.monotonic() - since
+            if report.interrupted:
+                break
     report.tally.close(interrupted=report.interrupted)
     report.seconds = time.monotonic() - began
     return report
@@ -227,20 +231,37 @@ def _train(report: QuickstartReport, settings: _Settings, observe: Observer, sto
 
 
 def _affordable_steps(report: QuickstartReport, settings: _Settings) -> tuple[int, int]:
-    """Steps that fit into the time, at the speed measured here; and the number of training pairs."""
-    probe = train(
-        report.dataset,
-        recipe="quick",
-        output=report.run,
-        overrides=[*SETTINGS, f"train.steps={_PROBE_STEPS}"],
-        device=settings.device,
-        seed=settings.seed,
-        overwrite=True,
-        dry_run=True,
-    )
-    seconds = (probe.estimated_seconds or settings.train_seconds) / _PROBE_STEPS
-    steps = int(settings.train_seconds / seconds)
+    """Steps that fit into the time, at the speed measured here; and the number of training pairs.
+
+    Leaves torch with as many threads as are fastest. So small a network gains little from several, and
+    where other programs use the cores it loses much: threads then wait for each other.
+    """
+    found = {}
+    for threads in {torch.get_num_threads(), 1}:
+        torch.set_num_threads(threads)
+        probe = train(
+            report.dataset,
+            recipe="quick",
+            output=report.run,
+            overrides=[*SETTINGS, f"train.steps={_PROBE_STEPS}"],
+            device=settings.device,
+            seed=settings.seed,
+            overwrite=True,
+            dry_run=True,
+        )
+        found[threads] = (probe.estimated_seconds or settings.train_seconds) / _PROBE_STEPS
+    torch.set_num_threads(min(found, key=lambda threads: found[threads]))
+    steps = int(settings.train_seconds / min(found.values()))
     return min(max(steps, _FEWEST_STEPS), _MOST_STEPS), probe.training_pairs
+
+
+@contextmanager
+def _threads_put_back() -> Iterator[None]:
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Guard:
