@@ -105,7 +105,6 @@ def make_film(path: Path, *, minutes: float) -> None:
 def make_model(path: Path) -> None:
     """A small U-Net with random weights, so that the film's length decides, not the network."""
     from p2pcli.inference.model_file import save_model
-
     from p2pcli.recipe import parse_recipe
     from p2pcli.tasks import build_task
 
