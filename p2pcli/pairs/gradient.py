@@ -24,7 +24,7 @@ NOISE_GRADIENT = 24.0
 
 
 class Gradient(NamedTuple):
-    """Sobel responses (H, W) int32, and the strength in the same unit, squared where `is_squared`."""
+    """Sobel responses (H, W) int16, and the strength int32 in their unit, squared where `is_squared`."""
 
     dx: Image
     dy: Image
@@ -50,10 +50,24 @@ def gradient(gray: Image, *, sigma: float, aperture: int, l2: bool = True) -> Gr
     """The gradient of `gray` (H, W) uint8 after a Gaussian blur; `l2` False takes |dx| + |dy|."""
     if sigma > 0:
         gray = np.asarray(cv2.GaussianBlur(gray, (0, 0), sigma))
-    dx = cv2.Sobel(gray, cv2.CV_16S, 1, 0, ksize=aperture).astype(np.int32)
-    dy = cv2.Sobel(gray, cv2.CV_16S, 0, 1, ksize=aperture).astype(np.int32)
-    strength = dx * dx + dy * dy if l2 else np.abs(dx) + np.abs(dy)
-    return Gradient(dx, dy, strength, l2, aperture)
+    if aperture == 3:
+        # Both of cv2.Sobel's responses in one pass.
+        dx, dy = (np.asarray(response) for response in cv2.spatialGradient(gray))
+    else:
+        dx = np.asarray(cv2.Sobel(gray, cv2.CV_16S, 1, 0, ksize=aperture))
+        dy = np.asarray(cv2.Sobel(gray, cv2.CV_16S, 0, 1, ksize=aperture))
+    return Gradient(dx, dy, _strength(dx, dy, l2=l2), l2, aperture)
+
+
+def _strength(dx: Image, dy: Image, *, l2: bool) -> Image:
+    across, along = dx.astype(np.int32), dy.astype(np.int32)
+    if not l2:
+        return np.abs(across) + np.abs(along)
+    # In place: fresh arrays of this size cost more than the arithmetic.
+    across *= across
+    along *= along
+    across += along
+    return across
 
 
 def automatic_high(found: Gradient, detail: float) -> float:
@@ -90,8 +104,7 @@ def _opencv_canny(found: Gradient, weak: int, strong: int) -> Image:
     low, high = weak + 0.5, strong + 0.5
     if found.is_squared:
         low, high = math.sqrt(low), math.sqrt(high)
-    dx, dy = found.dx.astype(np.int16), found.dy.astype(np.int16)
-    lines: Image = np.asarray(cv2.Canny(dx, dy, low, high, L2gradient=found.is_squared))
+    lines: Image = np.asarray(cv2.Canny(found.dx, found.dy, low, high, L2gradient=found.is_squared))
     return lines
 
 
@@ -108,7 +121,8 @@ def crest_positions(found: Gradient, *, above: int) -> Image:
     # Two searches cost less than one and the divisions that lead from one to the other.
     chosen = np.flatnonzero(found.strength > above)
     place = np.flatnonzero(strength > above)
-    dx, dy = found.dx.reshape(-1)[chosen], found.dy.reshape(-1)[chosen]
+    dx = found.dx.reshape(-1)[chosen].astype(np.int32)
+    dy = found.dy.reshape(-1)[chosen].astype(np.int32)
     across, along = np.abs(dx), np.abs(dy) << 15
     # tan 22.5° = 13573 / 2^15; tan 67.5° = tan 22.5° + 2.
     flat = along < across * 13573

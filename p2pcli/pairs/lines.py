@@ -19,11 +19,12 @@ def drop_short(lines: Image, min_length: int) -> Image:
         return lines
     count, labels = cv2.connectedComponents(lines, connectivity=8, ltype=cv2.CV_32S)
     # Lines are sparse: counting them alone takes a third of what statistics of all components take.
-    on = np.flatnonzero(lines)
-    component = labels.reshape(-1)[on]
+    # NumPy searches booleans several times faster than bytes.
+    on = np.flatnonzero(lines != 0)
+    component = labels.reshape(-1).take(on)
     is_short = np.bincount(component, minlength=count) < min_length
     cleaned = lines.copy()
-    cleaned.reshape(-1)[on[is_short[component]]] = 0
+    cleaned.reshape(-1)[on[is_short.take(component)]] = 0
     return cleaned
 
 
