@@ -15,13 +15,15 @@ from multiprocessing.sharedctypes import SynchronizedArray
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from p2pcli.errors import ItemError
 from p2pcli.image import Image, apply_geometry, as_rgb8, fit_geometry
 from p2pcli.io.atomic import atomic_path, write_bytes
 from p2pcli.io.codec import encode, read_image
 from p2pcli.io.parquet_shard import Row, write_shard
 from p2pcli.jobs.pairs_plan import Item, PairSettings, Shard
-from p2pcli.pairs import draw_options, maker_named
+from p2pcli.pairs import MakerOptions, draw_options, maker_named
 from p2pcli.plan import Failure
 from p2pcli.randomness import rng_for
 
@@ -62,6 +64,16 @@ class _Read:
     sha256: str
     untouched: tuple[bytes, str] | None = None
     """The file's own bytes and suffix, where they decode to exactly `image` in any reader."""
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What a maker is given beside the picture."""
+
+    rng: np.random.Generator
+    options: MakerOptions
+    params: str
+    """The options as JSON."""
 
 
 def start_worker(counters: SynchronizedArray[int]) -> None:
@@ -160,9 +172,10 @@ def _add(workers: int, *, items: int) -> None:
 def _rows(
     shard: Shard, settings: PairSettings, failures: list[Failure], advance: Callable[[int], None]
 ) -> Iterator[Row]:
+    drawn = _drawn_for_all(settings)
     for read in _pictures(shard, settings):
         if isinstance(read, _Read):
-            made = make_row(read, settings)
+            made = make_row(read, settings, drawn)
             if isinstance(made, Row):
                 yield made
             else:
@@ -222,8 +235,22 @@ def _read_frames(items: list[Item]) -> Iterator[_Read | Failure]:
         yield _failure(item, "read", error)
 
 
-def make_row(read: _Read, settings: PairSettings) -> Row | Failure:
-    """The finished pair of a picture, or why there is none."""
+def _drawn_for_all(settings: PairSettings) -> _Drawn | None:
+    """What all pairs share, where none depends on chance; drawing it for each costs a percent of the time."""
+    if settings.jitter or maker_named(settings.maker).is_random:
+        return None
+    return _draw(settings, "")
+
+
+def _draw(settings: PairSettings, key: str) -> _Drawn:
+    maker = maker_named(settings.maker)
+    rng = rng_for(settings.seed, key, maker.name)
+    options = draw_options(maker, settings.options, rng, jitter=settings.jitter)
+    return _Drawn(rng, options, options.model_dump_json())
+
+
+def make_row(read: _Read, settings: PairSettings, drawn: _Drawn | None = None) -> Row | Failure:
+    """The finished pair of a picture, or why there is none. `drawn` None: drawn for its key."""
     item, stage = read.item, "make"
     try:
         height, width = read.image.shape[:2]
@@ -231,9 +258,8 @@ def make_row(read: _Read, settings: PairSettings) -> Row | Failure:
         unchanged = geometry.is_identity_for(width, height)
         target = read.image if unchanged else apply_geometry(read.image, geometry, kernel=settings.kernel)
         maker = maker_named(settings.maker)
-        rng = rng_for(settings.seed, item.key, maker.name)
-        options = draw_options(maker, settings.options, rng, jitter=settings.jitter)
-        made = maker.make(target, rng=rng, options=options)
+        drawn = drawn or _draw(settings, item.key)
+        made = maker.make(target, rng=drawn.rng, options=drawn.options)
         stage = "write"
         if unchanged and read.untouched is not None:
             target_bytes, target_suffix = read.untouched
@@ -256,7 +282,7 @@ def make_row(read: _Read, settings: PairSettings) -> Row | Failure:
         frame_index=item.frame_index,
         frame_pts=item.frame_pts,
         op=maker.name,
-        op_params=options.model_dump_json(),
+        op_params=drawn.params,
         seed=settings.seed,
         crop_xywh=geometry.crop_xywh,
         width=target.shape[1],
