@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pcli.errors import UsageError
-from p2pcli.io.atomic import atomic_path, environment_fault, sweep_stale, write_bytes
+from p2pcli.io.atomic import atomic_path, environment_fault, flush_files, sweep_stale, write_bytes
 from p2pcli.io.card import dataset_card
 from p2pcli.io.codec import encode
 from p2pcli.io.contact_sheet import contact_sheet
@@ -83,6 +83,7 @@ def finish(
     sweep_stale(output)
     (output / MANIFEST_FILE).unlink(missing_ok=True)
     write_errors(output, plan, tally)
+    flush_files([output / record.name for record in records])
     rows = {split: sum(one.rows for one in records if one.split == split) for split in SPLITS}
     write_preview(output, records, preview)
     described = {

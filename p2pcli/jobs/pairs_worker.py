@@ -112,6 +112,7 @@ def make_shard(
 ) -> ShardRecord:
     """Write one shard and then its record; failures are rows of the record.
 
+    Neither is flushed to the disk: a record holds the shard's hash, so what a power cut takes is made again.
     `advance` is told of each finished item; `deadly` are keys that killed a worker before and are not
     touched again. Raises `EnvironmentFaultError` where the disk is full.
     """
@@ -120,7 +121,7 @@ def make_shard(
     failures = [_failure(item, "read", _DEADLY) for item in shard.items if item.key in deadly]
     alive = replace(shard, items=tuple(item for item in shard.items if item.key not in deadly))
     footer = {"tool": _tool(), "settings": {**asdict(settings), "options": settings.options}}
-    with atomic_path(path) as temporary:
+    with atomic_path(path, flush=False) as temporary:
         rows = _rows(alive, settings, failures, advance or _count)
         count = write_shard(temporary, rows, footer=footer)
         content_hash = _file_sha256(temporary)
@@ -140,7 +141,8 @@ def encoded_sizes(shard: Shard, settings: PairSettings) -> list[int]:
 def write_record(root: Path, shard_name: str, record: ShardRecord) -> None:
     """Store the record of a shard."""
     text = json.dumps(record.as_json(), indent=1, ensure_ascii=False)
-    write_bytes(root / RECORD_FOLDER / f"{shard_name}.json", text.encode("utf-8", "surrogateescape"))
+    path = root / RECORD_FOLDER / f"{shard_name}.json"
+    write_bytes(path, text.encode("utf-8", "surrogateescape"), flush=False)
 
 
 def read_record(root: Path, shard: Shard) -> ShardRecord | None:
