@@ -49,7 +49,8 @@ def atomic_path(path: Path, *, keep_suffix: bool = False, flush: bool = True) ->
     The file does not exist yet when the block begins. With `keep_suffix` the temporary name ends as `path`
     does, for writers that choose a format by the name. Without `flush` a power cut may leave less than the
     whole, until `flush_files` is called: for files that are checked before they are trusted. After an error
-    nothing is left and an older `path` stays as it was. Raises `EnvironmentFaultError` where the disk is full or writing is not allowed.
+    nothing is left and an older `path` stays as it was. Raises `EnvironmentFaultError` where the disk is full
+    or writing is not allowed.
     """
     temporary = _temporary_sibling(path, path.suffix if keep_suffix else "")
     _live.add(temporary)

@@ -141,7 +141,7 @@ def _writer_options() -> dict[str, Any]:
 
 
 def _table(rows: list[Row]) -> pa.Table:
-    """The rows as Arrow columns, from buffers: `pa.array` on a list would import pandas, for half a second."""
+    """The rows as Arrow columns, from buffers: `pa.array` on a list would import pandas."""
     columns = [
         _pictures([row.input_bytes for row in rows], [row.input_name for row in rows]),
         _pictures([row.target_bytes for row in rows], [row.target_name for row in rows]),

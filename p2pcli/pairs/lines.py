@@ -24,7 +24,7 @@ def drop_short(lines: Image, min_length: int) -> Image:
     component = labels.reshape(-1).take(on)
     is_short = np.bincount(component, minlength=count) < min_length
     cleaned = lines.copy()
-    cleaned.reshape(-1)[on[is_short.take(component)]] = 0
+    cleaned.reshape(-1)[on[is_short[component]]] = 0
     return cleaned
 
 
