@@ -104,14 +104,13 @@ def make_film(path: Path, *, minutes: float) -> None:
 
 def make_model(path: Path) -> None:
     """A small U-Net with random weights, so that the film's length decides, not the network."""
-    from p2pcli.inference.model_file import save_model
-
+    from p2pcli.inference.model_file import ModelInfo, save_model
     from p2pcli.recipe import parse_recipe
     from p2pcli.tasks import build_task
 
     values = {"data": {"size": 32, "load_size": 32}, "generator": {"channels": 4}}
     recipe = parse_recipe(values, where="benchmark")
-    save_model(path, build_task(recipe).generator.state_dict(), recipe, {})
+    save_model(path, build_task(recipe).generator.state_dict(), recipe=recipe, info=ModelInfo())
 
 
 def main() -> None:

@@ -119,7 +119,10 @@ def resize(image: Image, width: int, height: int, *, kernel: Kernel = "auto") ->
         "bicubic": cv2.INTER_CUBIC,
         "lanczos": cv2.INTER_LANCZOS4,
     }[kernel if not (shrinks and kernel != "nearest") else "area"]
-    scaled: Image = np.asarray(cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=flag))
+    # OpenCV reads a crop where it lies; only mirrored or transposed views need a copy.
+    if image.strides[0] < 0 or not image[:1].flags.c_contiguous:
+        image = np.ascontiguousarray(image)
+    scaled: Image = np.asarray(cv2.resize(image, (width, height), interpolation=flag))
     return scaled.reshape(height, width, channels)
 
 

@@ -10,6 +10,15 @@ from typing import Any, get_type_hints
 import typer
 
 
+def _parameters_of(group: type[Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter(field.name, keyword, default=field.default, annotation=hints[field.name])
+        for field in dataclasses.fields(group)
+    ]
+
+
 def sharing(group: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Turn `command(context, shared, *, own options)` into one whose options are its own and `group`'s.
 
@@ -18,12 +27,7 @@ def sharing(group: type[Any]) -> Callable[[Callable[..., None]], Callable[..., N
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        hints = get_type_hints(group, include_extras=True)
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        shared = [
-            inspect.Parameter(field.name, keyword, default=field.default, annotation=hints[field.name])
-            for field in dataclasses.fields(group)
-        ]
+        shared = _parameters_of(group)
         own = list(inspect.signature(command, eval_str=True).parameters.values())[2:]
 
         def run(context: typer.Context, **values: Any) -> None:

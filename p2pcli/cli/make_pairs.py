@@ -4,8 +4,7 @@ The options are spelt out here because importing the makers costs too much for a
 tests/cli/test_make_pairs.py holds them against the makers' fields.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: some 120 annotations would be parsed anew at every start.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -301,7 +300,7 @@ def _run(context: typer.Context, maker: str, given: Mapping[str, object], shared
     if extra:
         printing.say(f"The same as: {again}")
 
-    def job(observe: Observer, stop: Stop) -> MakePairsReport:
+    def job(observe: Observer, stop: Stop) -> "MakePairsReport":
         return make_pairs(
             maker,
             sources,
@@ -344,7 +343,7 @@ def _shares(text: str) -> list[float]:
         ) from None
 
 
-def _summary(report: MakePairsReport, *, dry_run: bool) -> list[str]:
+def _summary(report: "MakePairsReport", *, dry_run: bool) -> list[str]:
     splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
     size = f"{report.bytes / 1e6:.1f} MB"
     if dry_run:

@@ -50,6 +50,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def plural(unit: str) -> str:
+    """The unit of a count: "frame" and "frames" both give "frames"."""
+    return unit if unit.endswith("s") else f"{unit}s"
+
+
 class Lines:
     """A plain line at the start of a stage, then every 10 s or 10 %, and at its end."""
 
@@ -107,12 +112,13 @@ class Lines:
 
     def _counted(self, event: Advanced) -> str:
         started = self._stages.get(event.stage)
-        unit = started.unit if started else "items"
+        unit = plural(started.unit) if started else "items"
         of = f" of {started.total}" if started and started.total else ""
         failed = f", {event.failed} failed" if event.failed else ""
         detail = f" · {event.detail}" if event.detail else ""
         seconds = self._clock() - self._began.get(event.stage, self._clock())
-        rate = f", {event.done / seconds:.1f} a second" if seconds > 0 and event.done else ""
+        speed = event.done / seconds if seconds > 0 else 0.0
+        rate = f", {speed:.1f} a second" if speed >= 0.05 else ""
         return f"{event.stage}: {event.done}{of} {unit}{failed}{rate}{detail}"
 
     def _train(self, event: TrainProgress) -> None:
@@ -183,15 +189,15 @@ class Bars:
     def _add(self, stage: str, total: int | None, unit: str) -> TaskID:
         if stage in self._tasks:
             self._progress.remove_task(self._tasks[stage])
-        return self._progress.add_task(stage, total=total, unit=unit, rate="", detail="")
+        return self._progress.add_task(stage, total=total, unit=plural(unit), rate="", detail="")
 
     def _note(self, note: Note) -> None:
         from rich.text import Text
 
         if note.level == "warning":
-            self._console.print(Text(f"warning: {note.text}", style="yellow"))
+            self._console.print(Text(f"warning: {note.text}", style="yellow"), soft_wrap=True)
         elif note.level == "info" or self._verbose:
-            self._console.print(Text(note.text))
+            self._console.print(Text(note.text), soft_wrap=True)
 
     def _advance(self, event: Advanced) -> None:
         task = self._tasks[event.stage]

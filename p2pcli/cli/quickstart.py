@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from p2pcli.cli import options
 from p2pcli.cli.help import help_page
 from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.progress import duration
 from p2pcli.cli.running import Printing, finish, run_job
 from p2pcli.events import Observer, Stop
+
+if TYPE_CHECKING:
+    from p2pcli.jobs.quickstart import QuickstartReport
 
 SHORT_HELP = "All three verbs on photos and a clip that come with p2p, in under three minutes."
 HELP = help_page(
@@ -36,7 +40,6 @@ def quickstart(
     debug: options.Debug = False,
 ) -> None:
     """Make pairs, train, translate; see HELP."""
-    from p2pcli.jobs.quickstart import QuickstartReport
     from p2pcli.jobs.quickstart import quickstart as quickstart_job
 
     printing = Printing(json=as_json, quiet=quiet, verbose=verbose)
@@ -48,4 +51,41 @@ def quickstart(
         )
 
     report, caught = run_job(job, printing=printing)
-    finish(report, caught, printing=printing, summary=[], again=invocation.again())
+    if not report.interrupted:
+        for line in _where_everything_is(report):
+            printing.data(line)
+    finish(
+        report,
+        caught,
+        printing=printing,
+        summary=[],
+        again=invocation.again(extra=["--overwrite"]),
+        says_output=False,
+    )
+
+
+def _where_everything_is(report: QuickstartReport) -> list[str]:
+    got, plain = report.metrics, report.baseline
+    verdict = "better" if report.beats_input else "NOT better"
+    minutes, place = duration(report.seconds), report.output
+    return [
+        "",
+        f"Done in {minutes}, with {report.steps} training steps. Everything is in {place}/",
+        "",
+        f"  dataset          {report.dataset}",
+        f"  contact sheet    {report.contact_sheet}",
+        f"  model            {report.model}",
+        f"  training report  {report.report_page}",
+        f"  translated clip  {report.translated}  (with its sound)",
+        f"  before | after   {report.comparison}",
+        "",
+        f"On held-out pairs the model is {verdict} than its untranslated input:",
+        f"  L1    {got['l1']:.3f}     input {plain['l1']:.3f}     (lower is better)",
+        f"  PSNR  {got['psnr']:.1f} dB   input {plain['psnr']:.1f} dB",
+        f"  SSIM  {got['ssim']:.3f}     input {plain['ssim']:.3f}",
+        "",
+        "The same with your own files:",
+        "  p2p make-pairs edges PHOTOS/ FILM.mp4 --method xdog -o pairs/mine",
+        "  p2p train pairs/mine -r quick -o runs/mine",
+        "  p2p translate OTHER-FILM.mp4 -m runs/mine -o translated.mp4",
+    ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tomllib
 from typing import Annotated
 
 import typer
@@ -35,6 +34,8 @@ def list_recipes(as_json: options.Json = False, debug: options.Debug = False) ->
 
 
 def _print_list(*, as_json: bool) -> None:
+    import tomllib
+
     from p2pcli.recipe import shipped_recipes
 
     titles = {

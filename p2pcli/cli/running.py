@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import typer
 
@@ -15,7 +15,6 @@ from p2pcli.cli.progress import drawing, duration
 from p2pcli.cli.signals import Caught, stopping_on_signals
 from p2pcli.errors import ExitCode
 from p2pcli.events import Observer, Stop
-from p2pcli.plan import Tally
 
 
 class Report(Protocol):
@@ -44,6 +43,9 @@ class Report(Protocol):
     def as_json(self) -> dict[str, object]:
         """All of it, as JSON-able values."""
 
+
+if TYPE_CHECKING:
+    from p2pcli.plan import Tally
 
 R = TypeVar("R", bound=Report)
 
@@ -85,8 +87,13 @@ def finish(
     summary: list[str],
     again: str,
     dry_run: bool = False,
+    says_output: bool = True,
 ) -> None:
-    """Print the end of a job and leave with its exit code; `again` is the command that resumes it."""
+    """Print the end of a job and leave with its exit code; `again` is the command that resumes it.
+
+    stdout gets the path of the output, unless there is none yet (a dry run, an interruption), or
+    `says_output` is off because more than the path has been printed.
+    """
     for line in summary:
         # A plan is what a dry run was asked for, so it is data.
         (printing.data if dry_run else printing.say)(line)
@@ -94,7 +101,7 @@ def finish(
         printing.say(f"Stopped after {duration(report.seconds)}. To go on from here: {again}")
     if printing.json:
         sys.stdout.write(json.dumps(report.as_json(), ensure_ascii=False) + "\n")
-    elif not dry_run:
+    elif says_output and not (dry_run or report.interrupted):
         printing.data(str(report.output))
     code = caught.exit_code if report.interrupted else report.exit_code
     raise typer.Exit(int(code))

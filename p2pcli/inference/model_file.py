@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from p2pcli import __version__
 from p2pcli.errors import RecipeError, UsageError
-from p2pcli.io.atomic import atomic_path
+from p2pcli.io.atomic import write_bytes
 from p2pcli.recipe import Recipe, parse_recipe
 
 FORMAT_VERSION = 1
@@ -37,6 +37,10 @@ class ModelInfo:
     epoch: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Validation numbers at that step: l1 (mean absolute, range [-1, 1]), psnr (dB), ssim."""
+    maker: str | None = None
+    """The pair maker that made the training inputs out of pictures; None where they came from elsewhere."""
+    maker_options: Mapping[str, object] = field(default_factory=dict)
+    """Its options, those at their default left out."""
     tool_version: str = __version__
     format_version: int = FORMAT_VERSION
 
@@ -57,11 +61,14 @@ def save_model(
         "step": info.step,
         "epoch": info.epoch,
         "metrics": dict(info.metrics),
+        "maker": info.maker,
+        "maker_options": dict(info.maker_options),
     }
     # safetensors stores plain row-major tensors only; channels_last weights are copied.
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network_state.items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(about, sort_keys=True)})
+    # By way of bytes: the library's own writing reports a full disk as an error of its own, and makes files
+    # that only their owner can read.
+    write_bytes(path, save(tensors, metadata={_METADATA_KEY: json.dumps(about, sort_keys=True)}))
 
 
 def read_model(path: Path) -> tuple[dict[str, torch.Tensor], Recipe, ModelInfo]:
@@ -88,6 +95,9 @@ def read_model(path: Path) -> tuple[dict[str, torch.Tensor], Recipe, ModelInfo]:
             step=int(about["step"]),
             epoch=int(about["epoch"]),
             metrics={str(name): float(value) for name, value in about["metrics"].items()},
+            # Files written before the two existed have neither.
+            maker=about.get("maker"),
+            maker_options=dict(about.get("maker_options", {})),
             tool_version=str(about["tool_version"]),
             format_version=int(about["format_version"]),
         )

@@ -20,9 +20,6 @@ from p2pcli.inference.translator import Translator
 from p2pcli.io.atomic import write_bytes
 from p2pcli.io.codec import ENCODABLE, encode, read_image
 
-PNG_COMPRESSION = 1
-"""zlib level: a third of the time of OpenCV's default 3 for files some 5 % larger."""
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -106,7 +103,8 @@ def _store(task: Task, image: Image, progress: Progress, *, quality: int) -> Non
     held, lost = fitted(image, suffix)
     if lost:
         progress.note(f"{task.entry.relative}: {lost}, which '{suffix}' cannot hold", level="detail")
-    data = encode(held, suffix, quality=quality, png_compression=PNG_COMPRESSION)
+    # OpenCV's own way of PNG: a third of the time of zlib at level 3 for files some 8 % larger.
+    data = encode(held, suffix, quality=quality, png_compression=None)
     progress.ledger.begin(task.relative)
     write_bytes(task.output, data)
 

@@ -1,8 +1,10 @@
-"""In which number format a trained network runs."""
+"""In which number format a trained network runs, and how much memory there is for it."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from pathlib import Path
 from typing import Literal, get_args
 
 import torch
@@ -46,6 +48,15 @@ def reduced_copy(network: nn.Module, dtype: torch.dtype) -> nn.Module:
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.PReLU):
             module.to(dtype)
     return reduced.to(memory_format=torch.channels_last)
+
+
+def free_memory() -> int | None:
+    """Bytes of main memory that can be had without swapping, or None where the system does not tell."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
 
 
 def _cpu_has_bfloat16() -> bool:

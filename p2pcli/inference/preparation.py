@@ -69,5 +69,4 @@ def recorded_maker(recipe: Recipe, info: ModelInfo) -> tuple[str | None, Mapping
     """Name and given options of the maker behind the training inputs, or (None, {})."""
     if recipe.pairs.maker is not None:
         return recipe.pairs.maker, recipe.pairs.options
-    # Files written before these two fields existed have neither.
-    return getattr(info, "maker", None), getattr(info, "maker_options", {})
+    return info.maker, info.maker_options

@@ -33,31 +33,35 @@ _REMEDIES = {
 }
 
 
-def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Store `data` at `path`, whole or not at all; folders above it are made.
+def write_bytes(path: Path, data: bytes | memoryview, *, flush: bool = True) -> None:
+    """Store `data` at `path`, whole or not at all; folders above it are made. `flush` as for `atomic_path`.
 
     Raises `EnvironmentFaultError` where the disk is full or writing is not allowed.
     """
-    with atomic_path(path) as temporary, temporary.open("xb") as file:
+    with atomic_path(path, flush=flush) as temporary, temporary.open("xb") as file:
         file.write(data)
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
+def atomic_path(path: Path, *, keep_suffix: bool = False, flush: bool = True) -> Iterator[Path]:
     """A path to write to, in place of `path`: it becomes `path` when the block ends without an error.
 
     The file does not exist yet when the block begins. With `keep_suffix` the temporary name ends as `path`
-    does, for writers that choose a format by the name. After an error nothing is left and an older `path`
-    stays as it was. Raises `EnvironmentFaultError` where the disk is full or writing is not allowed.
+    does, for writers that choose a format by the name. Without `flush` a power cut may leave less than the
+    whole, until `flush_files` is called: for files that are checked before they are trusted. After an error
+    nothing is left and an older `path` stays as it was. Raises `EnvironmentFaultError` where the disk is full
+    or writing is not allowed.
     """
     temporary = _temporary_sibling(path, path.suffix if keep_suffix else "")
     _live.add(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        _flush(temporary)
+        if flush:
+            _flush(temporary)
         temporary.replace(path)
-        _flush_folder(path.parent)
+        if flush:
+            _flush_folder(path.parent)
     except OSError as error:
         fault = environment_fault(error, path)
         if fault is None or not _is_about(error, temporary, path):
@@ -67,6 +71,25 @@ def atomic_path(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         _live.discard(temporary)
+
+
+def flush_files(paths: Iterable[Path]) -> None:
+    """See to it that the files, and their names, survive a power cut.
+
+    Raises `EnvironmentFaultError` where the disk is full.
+    """
+    folders: set[Path] = set()
+    for path in paths:
+        try:
+            _flush(path)
+        except OSError as error:
+            fault = environment_fault(error, path)
+            if fault is None:
+                raise
+            raise fault from error
+        folders.add(path.parent)
+    for folder in sorted(folders):
+        _flush_folder(folder)
 
 
 def environment_fault(error: OSError, path: Path) -> EnvironmentFaultError | None:

@@ -14,7 +14,7 @@ import numpy as np
 from p2pcli.errors import ExitCode, NothingMatchedError, UsageError
 from p2pcli.events import Advanced, Ended, Note, Observer, Started, Stop, ignore
 from p2pcli.image import Fit, Kernel
-from p2pcli.io.atomic import require_outside
+from p2pcli.io.atomic import flush_files, require_outside
 from p2pcli.io.base import Listing
 from p2pcli.io.listing import list_media
 from p2pcli.jobs import pairs_output
@@ -181,6 +181,8 @@ def _run(
             missing, plan.settings, output, workers=workers, stop=stop, advance=progress.add
         ):
             records[Path(record.name).stem] = record
+            # Here, where it keeps no worker waiting.
+            flush_files([output / record.name])
             progress.failed += len(record.failures)
         observe(Ended(_STAGE))
     done = [records[shard.name] for shard in plan.shards if shard.name in records]

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from p2pcli.errors import UsageError
-from p2pcli.io.atomic import atomic_path, environment_fault, sweep_stale, write_bytes
+from p2pcli.io.atomic import atomic_path, environment_fault, flush_files, sweep_stale, write_bytes
 from p2pcli.io.card import dataset_card
 from p2pcli.io.codec import encode
 from p2pcli.io.contact_sheet import contact_sheet
 from p2pcli.io.parquet import ParquetSource
+from p2pcli.io.parquet_shard import write_texts
 from p2pcli.jobs.pairs_plan import PairsPlan
 from p2pcli.jobs.pairs_split import SPLITS
 from p2pcli.jobs.pairs_worker import DATA_FOLDER, ShardRecord, read_record
@@ -78,8 +79,11 @@ def finish(
     output: Path, plan: PairsPlan, records: Sequence[ShardRecord], tally: Tally, *, preview: Path | None
 ) -> None:
     """Write the table of errors, the preview, the card and, last, the manifest; drop what was moved aside."""
+    # Workers that were killed in this very run leave temporary files too.
+    sweep_stale(output)
     (output / MANIFEST_FILE).unlink(missing_ok=True)
     write_errors(output, plan, tally)
+    flush_files([output / record.name for record in records])
     rows = {split: sum(one.rows for one in records if one.split == split) for split in SPLITS}
     write_preview(output, records, preview)
     described = {
@@ -120,35 +124,12 @@ def discard(output: Path) -> None:
 
 def write_errors(output: Path, plan: PairsPlan, tally: Tally) -> None:
     """The table of everything that did not become a pair: status "failed" or "skipped", and why."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    failed = [
-        {
-            "status": "failed",
-            "key": one.key,
-            "source": one.source,
-            "stage": one.stage,
-            "error": one.error,
-            "message": one.message,
-        }
-        for one in tally.failed
-    ]
-    skipped = [
-        {
-            "status": "skipped",
-            "key": None,
-            "source": path,
-            "stage": "listing",
-            "error": None,
-            "message": reason,
-        }
-        for path, reason in plan.skipped
-    ]
+    failed = [("failed", one.key, one.source, one.stage, one.error, one.message) for one in tally.failed]
+    skipped = [("skipped", None, path, "listing", None, reason) for path, reason in plan.skipped]
+    rows: list[tuple[str | None, ...]] = [*failed, *skipped]
     names = ("status", "key", "source", "stage", "error", "message")
-    table = pa.Table.from_pylist([*failed, *skipped], pa.schema([(name, pa.string()) for name in names]))
     with atomic_path(output / ERRORS_FILE) as temporary:
-        pq.write_table(table, temporary, write_page_checksum=True)
+        write_texts(temporary, {name: [row[index] for row in rows] for index, name in enumerate(names)})
 
 
 def write_preview(output: Path, records: Sequence[ShardRecord], preview: Path | None) -> None:
@@ -163,7 +144,7 @@ def write_preview(output: Path, records: Sequence[ShardRecord], preview: Path | 
         samples += [source.read(key) for key in keys[:: max(1, len(keys) // each)][:each]]
     sheet = contact_sheet(samples[:_PREVIEW_PAIRS])
     place = output / PREVIEW_FILE if preview is None else preview
-    write_bytes(place, encode(sheet, ".png"))
+    write_bytes(place, encode(sheet, ".png", png_compression=None))
 
 
 def _listed(record: ShardRecord) -> dict[str, Any]:

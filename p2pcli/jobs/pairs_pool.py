@@ -124,7 +124,8 @@ def _run_pool(
                 else:
                     yield record
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        # Idle workers end by themselves, while the job goes on.
+        pool.shutdown(wait=bool(running), cancel_futures=True)
     _require_started(left, counters[1])
     return left
 

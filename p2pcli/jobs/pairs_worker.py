@@ -15,13 +15,15 @@ from multiprocessing.sharedctypes import SynchronizedArray
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from p2pcli.errors import ItemError
 from p2pcli.image import Image, apply_geometry, as_rgb8, fit_geometry
 from p2pcli.io.atomic import atomic_path, write_bytes
 from p2pcli.io.codec import encode, read_image
 from p2pcli.io.parquet_shard import Row, write_shard
 from p2pcli.jobs.pairs_plan import Item, PairSettings, Shard
-from p2pcli.pairs import draw_options, maker_named
+from p2pcli.pairs import MakerOptions, draw_options, maker_named
 from p2pcli.plan import Failure
 from p2pcli.randomness import rng_for
 
@@ -64,6 +66,16 @@ class _Read:
     """The file's own bytes and suffix, where they decode to exactly `image` in any reader."""
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """What a maker is given beside the picture."""
+
+    rng: np.random.Generator
+    options: MakerOptions
+    params: str
+    """The options as JSON."""
+
+
 def start_worker(counters: SynchronizedArray[int]) -> None:
     """Prepare a fresh pool process."""
     global _counters
@@ -100,6 +112,7 @@ def make_shard(
 ) -> ShardRecord:
     """Write one shard and then its record; failures are rows of the record.
 
+    Neither is flushed to the disk: a record holds the shard's hash, so what a power cut takes is made again.
     `advance` is told of each finished item; `deadly` are keys that killed a worker before and are not
     touched again. Raises `EnvironmentFaultError` where the disk is full.
     """
@@ -108,7 +121,7 @@ def make_shard(
     failures = [_failure(item, "read", _DEADLY) for item in shard.items if item.key in deadly]
     alive = replace(shard, items=tuple(item for item in shard.items if item.key not in deadly))
     footer = {"tool": _tool(), "settings": {**asdict(settings), "options": settings.options}}
-    with atomic_path(path) as temporary:
+    with atomic_path(path, flush=False) as temporary:
         rows = _rows(alive, settings, failures, advance or _count)
         count = write_shard(temporary, rows, footer=footer)
         content_hash = _file_sha256(temporary)
@@ -128,7 +141,8 @@ def encoded_sizes(shard: Shard, settings: PairSettings) -> list[int]:
 def write_record(root: Path, shard_name: str, record: ShardRecord) -> None:
     """Store the record of a shard."""
     text = json.dumps(record.as_json(), indent=1, ensure_ascii=False)
-    write_bytes(root / RECORD_FOLDER / f"{shard_name}.json", text.encode("utf-8", "surrogateescape"))
+    path = root / RECORD_FOLDER / f"{shard_name}.json"
+    write_bytes(path, text.encode("utf-8", "surrogateescape"), flush=False)
 
 
 def read_record(root: Path, shard: Shard) -> ShardRecord | None:
@@ -160,9 +174,10 @@ def _add(workers: int, *, items: int) -> None:
 def _rows(
     shard: Shard, settings: PairSettings, failures: list[Failure], advance: Callable[[int], None]
 ) -> Iterator[Row]:
+    drawn = _drawn_for_all(settings)
     for read in _pictures(shard, settings):
         if isinstance(read, _Read):
-            made = make_row(read, settings)
+            made = make_row(read, settings, drawn)
             if isinstance(made, Row):
                 yield made
             else:
@@ -222,8 +237,22 @@ def _read_frames(items: list[Item]) -> Iterator[_Read | Failure]:
         yield _failure(item, "read", error)
 
 
-def make_row(read: _Read, settings: PairSettings) -> Row | Failure:
-    """The finished pair of a picture, or why there is none."""
+def _drawn_for_all(settings: PairSettings) -> _Drawn | None:
+    """What all pairs share, where none depends on chance; drawing it for each costs a percent of the time."""
+    if settings.jitter or maker_named(settings.maker).is_random:
+        return None
+    return _draw(settings, "")
+
+
+def _draw(settings: PairSettings, key: str) -> _Drawn:
+    maker = maker_named(settings.maker)
+    rng = rng_for(settings.seed, key, maker.name)
+    options = draw_options(maker, settings.options, rng, jitter=settings.jitter)
+    return _Drawn(rng, options, options.model_dump_json())
+
+
+def make_row(read: _Read, settings: PairSettings, drawn: _Drawn | None = None) -> Row | Failure:
+    """The finished pair of a picture, or why there is none. `drawn` None: drawn for its key."""
     item, stage = read.item, "make"
     try:
         height, width = read.image.shape[:2]
@@ -231,9 +260,8 @@ def make_row(read: _Read, settings: PairSettings) -> Row | Failure:
         unchanged = geometry.is_identity_for(width, height)
         target = read.image if unchanged else apply_geometry(read.image, geometry, kernel=settings.kernel)
         maker = maker_named(settings.maker)
-        rng = rng_for(settings.seed, item.key, maker.name)
-        options = draw_options(maker, settings.options, rng, jitter=settings.jitter)
-        made = maker.make(target, rng=rng, options=options)
+        drawn = drawn or _draw(settings, item.key)
+        made = maker.make(target, rng=drawn.rng, options=drawn.options)
         stage = "write"
         if unchanged and read.untouched is not None:
             target_bytes, target_suffix = read.untouched
@@ -256,7 +284,7 @@ def make_row(read: _Read, settings: PairSettings) -> Row | Failure:
         frame_index=item.frame_index,
         frame_pts=item.frame_pts,
         op=maker.name,
-        op_params=options.model_dump_json(),
+        op_params=drawn.params,
         seed=settings.seed,
         crop_xywh=geometry.crop_xywh,
         width=target.shape[1],

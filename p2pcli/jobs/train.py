@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 
-from p2pcli.errors import EnvironmentFaultError
+from p2pcli.errors import EnvironmentFaultError, RecipeError
 from p2pcli.events import Ended, Note, Observer, Started, Stop, ignore
 from p2pcli.inference.device import choose_device, describe_device, is_out_of_memory
 from p2pcli.io.atomic import sweep_stale, write_bytes
 from p2pcli.jobs.train_plan import (
     Chosen,
+    adopt_changes,
     choose,
     environment,
     plan_of,
@@ -23,7 +24,7 @@ from p2pcli.jobs.train_plan import (
     require_usable_folder,
 )
 from p2pcli.jobs.train_report import TrainReport
-from p2pcli.jobs.train_words import describe_run, memory_words, suggest_quick
+from p2pcli.jobs.train_words import describe_left_out, describe_run, memory_words, suggest_quick
 from p2pcli.plan import Tally
 from p2pcli.recipe import Recipe
 from p2pcli.tasks import networks_of
@@ -36,6 +37,7 @@ from p2pcli.training.estimate import seconds_per_step
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.initialise import initialise
 from p2pcli.training.loop import LoopSettings, train_loop
+from p2pcli.training.origin import made_by
 from p2pcli.training.recipe_file import recipe_as_toml
 from p2pcli.training.report_page import write_report
 from p2pcli.training.review import Review, new_review
@@ -94,13 +96,22 @@ def train(
             require_tensorboard()
         require_shareable(chosen.recipe.train.batch_size, processes)
         pairs = open_data(chosen.data, chosen.recipe, limit=limit)
+        if total_steps(chosen.recipe.train, len(pairs.split.train)) == 0:
+            raise RecipeError(
+                "train.epochs and train.decay_epochs are both 0: set train.epochs or train.steps."
+            )
         plan = plan_of(chosen.recipe, identity_of(pairs), limit)
         if resume:
             require_same_run(chosen.folder, plan)
-        one_sample(pairs)
+            # Every process of a run adopts them; one writes them down.
+            for change in adopt_changes(chosen, dry_run=dry_run or not processes.is_first):
+                observe(Note(change))
+        sample = one_sample(pairs)
         settings = LoopSettings(workers or default_workers(), observe, stop or Stop(), processes)
         with _own_random_state(place), _memory_faults(chosen.recipe):
-            report = _run(chosen, pairs, plan, settings, place=place, resume=resume, dry_run=dry_run)
+            run = new_state(chosen.recipe, place)
+            run.made_by = made_by(sample, chosen.recipe)
+            report = _run(chosen, pairs, run, plan, settings, resume=resume, dry_run=dry_run)
     report.seconds = time.monotonic() - began
     return report
 
@@ -108,16 +119,15 @@ def train(
 def _run(
     chosen: Chosen,
     pairs: TrainingData,
+    run: TrainState,
     plan: dict[str, object],
     settings: LoopSettings,
     *,
-    place: torch.device,
     resume: bool,
     dry_run: bool,
 ) -> TrainReport:
-    """Build the run or restore it, say what it will do, and do it unless it is a dry run."""
+    """Restore `run` or let it begin, say what it will do, and do it unless it is a dry run."""
     observe, processes = settings.observe, settings.processes
-    run = new_state(chosen.recipe, place)
     report = _first_report(chosen, pairs, run)
     report.is_dry_run = dry_run
     if not (resume and _restore(run, chosen, observe)):
@@ -250,6 +260,8 @@ def _announce(
     observe, processes = settings.observe, settings.processes
     for line in describe_run(pairs, run, name=chosen.recipe_name):
         observe(Note(line))
+    for line in describe_left_out(pairs.source):
+        observe(Note(line, level="warning"))
     steps_left = report.total_steps - run.step
     if steps_left <= 0:
         return

@@ -13,10 +13,11 @@ import torch
 
 from p2pcli import __version__
 from p2pcli.errors import NothingMatchedError, UsageError
-from p2pcli.io.atomic import require_outside
-from p2pcli.plan import require_same
+from p2pcli.io.atomic import require_outside, write_bytes
+from p2pcli.plan import differences, require_same
 from p2pcli.recipe import Recipe, load_recipe, parse_recipe, set_value
 from p2pcli.training.initialise import recipe_of_origin
+from p2pcli.training.recipe_file import recipe_as_toml
 from p2pcli.training.run_folder import RunFolder
 
 RECIPE = "pix2pix"
@@ -25,8 +26,8 @@ RECIPE = "pix2pix"
 TUNED = "fine-tuned"
 """What a run is called that takes its recipe from the model it starts from."""
 
-FREE_KEYS = frozenset({"checkpoint_minutes", "keep_last", "tensorboard"})
-"""Keys of [train] that may change on resume: they only say when something is written."""
+FREE_KEYS = frozenset({"checkpoint_minutes", "keep_last", "learning_rate", "precision", "tensorboard"})
+"""Keys of [train] that may change on resume: when to write, and what mends a NaN."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,16 @@ def require_same_run(folder: RunFolder, plan: Mapping[str, object]) -> None:
         f"--overwrite."
     )
     require_same(before, plan, what=str(folder.path), remedy=remedy)
+
+
+def adopt_changes(chosen: Chosen, *, dry_run: bool) -> list[str]:
+    """Keep what a resumed run changes of its recipe, for the next resume too; a line for each change."""
+    path = chosen.folder.recipe
+    before = load_recipe(path).train.model_dump(mode="json")
+    changed = differences(before, chosen.recipe.train.model_dump(mode="json"))
+    if changed and not dry_run:
+        write_bytes(path, recipe_as_toml(chosen.recipe).encode())
+    return [f"Changed on resume: train.{line}." for line in changed]
 
 
 def environment(device: str, precision: str) -> dict[str, object]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from torch import nn
 
 from p2pcli.errors import EnvironmentFaultError
 from p2pcli.events import Note
 from p2pcli.inference.device import describe_device
+from p2pcli.io.base import Skipped, Source
 from p2pcli.jobs.train_plan import Chosen
 from p2pcli.recipe import PatchGAN, load_recipe
 from p2pcli.recipe.whole import Discriminator
@@ -57,6 +61,21 @@ def _networks_text(run: TrainState) -> str:
 def _judge_text(section: Discriminator) -> str:
     """The discriminator's name, and the patch it judges where that is its one measure."""
     return f"{section.name} {section.receptive_field} px" if isinstance(section, PatchGAN) else section.name
+
+
+def describe_left_out(source: Source) -> list[str]:
+    """Files in DATA that take no part: no images, or without a partner; [] where there are none."""
+    lines = []
+    skipped: Sequence[Skipped] = getattr(source, "skipped", ())
+    if skipped:
+        reasons = Counter(item.reason for item in skipped)
+        listed = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+        lines.append(f"{count_text(len(skipped), 'file')} left out ({listed}).")
+    unmatched: Sequence[str] = getattr(source, "unmatched", ())
+    if unmatched:
+        shown = ", ".join(unmatched[:3]) + (", …" if len(unmatched) > 3 else "")
+        lines.append(f"{count_text(len(unmatched), 'file')} left out for want of a partner: {shown}.")
+    return lines
 
 
 def suggest_quick(

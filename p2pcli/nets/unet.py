@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pcli.nets.blocks import Dropout, Network, Norm, SizeNeeds, has_bias, make_norm
+from p2pcli.nets.convolution import Conv2d, ConvTranspose2d
 
 
 class UNet(Network):
@@ -108,9 +109,9 @@ class _Level(nn.Module):
         bias: bool,
     ) -> None:
         super().__init__()
-        down = nn.Conv2d(outer_channels, inner_channels, 4, 2, 1, bias=bias)
+        down = Conv2d(outer_channels, inner_channels, 4, 2, 1, bias=bias)
         from_inside = inner_channels * (2 if skip and inner is not None else 1)
-        up = nn.ConvTranspose2d(from_inside, outer_channels, 4, 2, 1, bias=bias)
+        up = ConvTranspose2d(from_inside, outer_channels, 4, 2, 1, bias=bias)
         layers: list[nn.Module] = [nn.LeakyReLU(0.2, inplace=True), down]
         if inner is not None:
             layers += [make_norm(norm)(inner_channels), inner]
@@ -124,4 +125,15 @@ class _Level(nn.Module):
         # The first layer rectifies x in place, so the skip carries LeakyReLU(x), not x. Whoever reads it
         # begins with a ReLU, for which both are the same.
         inside: Tensor = self.model(x)
-        return torch.cat([x, inside], 1) if self.skip else inside
+        if not self.skip:
+            return inside
+        if inside.requires_grad:
+            inside.register_hook(_dense)  # type: ignore[no-untyped-call]
+        return torch.cat([x, inside], 1)
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    """`gradient` without gaps. What leaves a concatenation is a slice, and batch norm is slow on slices."""
+    channels_last = gradient.stride(1) == 1 and gradient.shape[1] > 1
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return gradient.contiguous(memory_format=layout)

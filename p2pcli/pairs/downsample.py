@@ -52,5 +52,6 @@ MAKER = Maker(
     summary="small → large: learn super-resolution",
     options=DownsampleOptions,
     make=make_downsampled,
+    is_random=True,
     jitter={"kernel": ("bicubic", "area", "bilinear", "lanczos")},
 )

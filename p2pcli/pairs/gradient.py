@@ -1,7 +1,7 @@
 """Gradients, Canny and its parts, in whole numbers: the same picture gives the same lines on any thread.
 
 OpenCV's own Canny gives other lines with two threads than with one, and its float magnitude differs in the
-last bit from call to call; a dataset must not depend on either.
+last bit from call to call; a dataset must not depend on either. On one thread OpenCV's is used, for speed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from p2pcli.image import Image
+from p2pcli.pairs.lines import drop_short
 
 UNIT = {3: 1, 5: 12}
 """Sobel aperture → its response to an edge, relative to aperture 3."""
@@ -23,7 +24,7 @@ NOISE_GRADIENT = 24.0
 
 
 class Gradient(NamedTuple):
-    """Sobel responses (H, W) int32, and the strength in the same unit, squared where `is_squared`."""
+    """Sobel responses (H, W) int16, and the strength int32 in their unit, squared where `is_squared`."""
 
     dx: Image
     dy: Image
@@ -49,10 +50,24 @@ def gradient(gray: Image, *, sigma: float, aperture: int, l2: bool = True) -> Gr
     """The gradient of `gray` (H, W) uint8 after a Gaussian blur; `l2` False takes |dx| + |dy|."""
     if sigma > 0:
         gray = np.asarray(cv2.GaussianBlur(gray, (0, 0), sigma))
-    dx = cv2.Sobel(gray, cv2.CV_16S, 1, 0, ksize=aperture).astype(np.int32)
-    dy = cv2.Sobel(gray, cv2.CV_16S, 0, 1, ksize=aperture).astype(np.int32)
-    strength = dx * dx + dy * dy if l2 else np.abs(dx) + np.abs(dy)
-    return Gradient(dx, dy, strength, l2, aperture)
+    if aperture == 3:
+        # Both of cv2.Sobel's responses in one pass.
+        dx, dy = (np.asarray(response) for response in cv2.spatialGradient(gray))
+    else:
+        dx = np.asarray(cv2.Sobel(gray, cv2.CV_16S, 1, 0, ksize=aperture))
+        dy = np.asarray(cv2.Sobel(gray, cv2.CV_16S, 0, 1, ksize=aperture))
+    return Gradient(dx, dy, _strength(dx, dy, l2=l2), l2, aperture)
+
+
+def _strength(dx: Image, dy: Image, *, l2: bool) -> Image:
+    across, along = dx.astype(np.int32), dy.astype(np.int32)
+    if not l2:
+        return np.abs(across) + np.abs(along)
+    # In place: fresh arrays of this size cost more than the arithmetic.
+    across *= across
+    along *= along
+    across += along
+    return across
 
 
 def automatic_high(found: Gradient, detail: float) -> float:
@@ -69,16 +84,28 @@ def canny(found: Gradient, low: float, high: float, *, min_length: int = 0) -> I
 
     Crests above `low` that are connected to one above `high`, in components of `min_length` pixels or more.
     """
-    crests = crest_positions(found, above=math.floor(found.level(low)))
-    weak = np.zeros(found.strength.shape, dtype=np.uint8)
-    weak.reshape(-1)[crests] = 255
-    count, labels = cv2.connectedComponents(weak, connectivity=8, ltype=cv2.CV_32S)
+    weak, strong = math.floor(found.level(low)), math.floor(found.level(high))
+    if cv2.getNumThreads() == 1:
+        lines = _opencv_canny(found, weak, strong)
+        return drop_short(lines, min_length)
+    crests = crest_positions(found, above=weak)
+    lines = np.zeros(found.strength.shape, dtype=np.uint8)
+    lines.reshape(-1)[crests] = 255
+    count, labels = cv2.connectedComponents(lines, connectivity=8, ltype=cv2.CV_32S)
     component = labels.reshape(-1)[crests]
-    is_strong = found.strength.reshape(-1)[crests] > math.floor(found.level(high))
+    is_strong = found.strength.reshape(-1)[crests] > strong
     kept = np.bincount(component[is_strong], minlength=count) > 0
-    kept &= np.bincount(component, minlength=count) >= min_length
-    weak.reshape(-1)[crests[~kept[component]]] = 0
-    return weak
+    lines.reshape(-1)[crests[~kept[component]]] = 0
+    return drop_short(lines, min_length)
+
+
+def _opencv_canny(found: Gradient, weak: int, strong: int) -> Image:
+    # OpenCV squares and floors its thresholds; half a step above the whole number survives both.
+    low, high = weak + 0.5, strong + 0.5
+    if found.is_squared:
+        low, high = math.sqrt(low), math.sqrt(high)
+    lines: Image = np.asarray(cv2.Canny(found.dx, found.dy, low, high, L2gradient=found.is_squared))
+    return lines
 
 
 def crest_positions(found: Gradient, *, above: int) -> Image:
@@ -94,7 +121,8 @@ def crest_positions(found: Gradient, *, above: int) -> Image:
     # Two searches cost less than one and the divisions that lead from one to the other.
     chosen = np.flatnonzero(found.strength > above)
     place = np.flatnonzero(strength > above)
-    dx, dy = found.dx.reshape(-1)[chosen], found.dy.reshape(-1)[chosen]
+    dx = found.dx.reshape(-1)[chosen].astype(np.int32)
+    dy = found.dy.reshape(-1)[chosen].astype(np.int32)
     across, along = np.abs(dx), np.abs(dy) << 15
     # tan 22.5° = 13573 / 2^15; tan 67.5° = tan 22.5° + 2.
     flat = along < across * 13573

@@ -17,10 +17,14 @@ def drop_short(lines: Image, min_length: int) -> Image:
     """`lines` (H, W) uint8, 0 or 255, without 8-connected components of fewer than `min_length` pixels."""
     if min_length <= 1:
         return lines
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(lines, connectivity=8, ltype=cv2.CV_32S)
-    kept = np.where(stats[:, cv2.CC_STAT_AREA] >= min_length, 255, 0).astype(np.uint8)
-    kept[0] = 0
-    cleaned: Image = kept[labels]
+    count, labels = cv2.connectedComponents(lines, connectivity=8, ltype=cv2.CV_32S)
+    # Lines are sparse: counting them alone takes a third of what statistics of all components take.
+    # NumPy searches booleans several times faster than bytes.
+    on = np.flatnonzero(lines != 0)
+    component = labels.reshape(-1).take(on)
+    is_short = np.bincount(component, minlength=count) < min_length
+    cleaned = lines.copy()
+    cleaned.reshape(-1)[on[is_short[component]]] = 0
     return cleaned
 
 

@@ -52,6 +52,8 @@ class Maker:
     make: Make
     jitter: Mapping[str, Between | tuple[object, ...]]
     """Option → the range, or the choices, that `draw_options` draws from."""
+    is_random: bool = False
+    """True where `make` may draw from its `rng`."""
     lossless: bool = False
     """True where the input is stored as PNG whatever the targets' encoding: lines suffer most from JPEG."""
 

@@ -73,7 +73,7 @@ class Train(Section):
     """Write curves and sample grids for TensorBoard as well, below the run's tensorboard/."""
     seed: int = Field(0, ge=0)
     checkpoint_minutes: float = Field(5.0, gt=0)
-    """A checkpoint at least this often, and at every epoch's end."""
+    """A checkpoint at least this often, and at every epoch's end unless that took over 2 % of the time."""
     keep_last: int = Field(2, ge=1)
     """How many checkpoints stay on disk."""
     validate_every: int = Field(1, ge=1)

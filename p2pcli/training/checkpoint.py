@@ -30,11 +30,21 @@ def list_states(folder: Path) -> list[Path]:
 
 
 def save_state(folder: Path, state: dict[str, Any], *, step: int, keep_last: int) -> Path:
-    """Write the state after `step` steps, whole or not at all; then drop all but the `keep_last` newest."""
+    """Write the state after `step` steps, whole or not at all; then drop all but the `keep_last` newest.
+
+    Raises `EnvironmentFaultError` where the disk is full or not writable; what was there stays.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = state_path(folder, step)
     with atomic_path(path) as temporary:
-        torch.save({"format_version": FORMAT_VERSION, **state}, temporary)
+        try:
+            with temporary.open("xb") as file:
+                torch.save({"format_version": FORMAT_VERSION, **state}, file)
+        except RuntimeError as error:
+            # torch hides a full disk behind an error of its own.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
     for old in list_states(folder)[:-keep_last]:
         old.unlink(missing_ok=True)
     return path

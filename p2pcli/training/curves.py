@@ -29,7 +29,7 @@ def draw_chart(title: str, curves: Sequence[Curve], *, x_label: str = "step") ->
         return ""
     xs = [x for curve in drawn for x, _ in curve.points]
     ys = [y for curve in drawn for _, y in curve.points if math.isfinite(y)]
-    x_low, x_high = min(xs), max(max(xs), min(xs) + 1)
+    x_low, x_high = 0.0, max(*xs, 1.0)
     y_low, y_high = _padded(min(ys), max(ys)) if ys else (0.0, 1.0)
 
     def place(x: float, y: float) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,8 +203,3 @@ def data_identity(pairs: PairData) -> dict[str, object]:
         "validation pairs": len(pairs.split.validation),
         "names": fingerprint([pairs.split.train, pairs.split.validation]),
     }
-
-
-def known_keys(keys: Sequence[str], failures: FailureLog) -> tuple[str, ...]:
-    """The keys that have not failed."""
-    return tuple(key for key in keys if key not in failures)

@@ -10,6 +10,7 @@ import torch
 from p2pcli.recipe import FeatureEncoder, Recipe
 from p2pcli.tasks import Batch
 from p2pcli.training.checkpoint import random_state, restore_random_state
+from p2pcli.training.schedule import set_learning_rates
 from p2pcli.training.state import TrainState, make_optimizers, new_state
 from p2pcli.training.step import StepLimits, training_step
 
@@ -26,6 +27,8 @@ def seconds_per_step(run: TrainState) -> float:
     try:
         task = copy.deepcopy(run.task)
         optimizers = make_optimizers(task, run.recipe)
+        # A rate that spoils the weights must not stop the estimate: the run itself says so, with its step.
+        set_learning_rates(optimizers, run.recipe.train, factor=0.0)
         batch = random_batch(run, samples=run.recipe.train.batch_size)
         limits = StepLimits(accumulate=run.recipe.train.accumulate, clip_norm=run.recipe.train.clip_norm)
         for step in range(_WARM_UP_STEPS + _TIMED_STEPS):

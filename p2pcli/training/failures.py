@@ -11,6 +11,7 @@ from pathlib import Path
 from p2pcli.errors import ItemError
 from p2pcli.events import Note, Observer
 from p2pcli.plan import Failure
+from p2pcli.training.runlog import append_line
 
 
 class FailureLog:
@@ -47,8 +48,7 @@ class FailureLog:
                     continue
                 self._rows[row.key] = row
                 if self._path is not None:
-                    with self._path.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+                    append_line(self._path, json.dumps(asdict(row), ensure_ascii=False))
             text = f"{row.key} cannot be used and is replaced by the next pair: {row.message}"
             self._observe(Note(text, level="warning"))
 

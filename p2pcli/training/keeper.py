@@ -10,7 +10,7 @@ from p2pcli.training.checkpoint import save_state
 from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.state import Measured, TrainState
 
-_COST_LIMIT = 0.05
+_COST_LIMIT = 0.02
 """Checkpoints at epoch ends take at most this share of the time; tiny data sets have very short epochs."""
 
 
@@ -56,4 +56,6 @@ def _info(run: TrainState, measured: Measured) -> ModelInfo:
         step=measured.step,
         epoch=measured.epoch,
         metrics=dict(measured.metrics),
+        maker=run.made_by.maker,
+        maker_options=dict(run.made_by.options),
     )

@@ -95,12 +95,9 @@ class ProgressReport:
         self._health.update(losses, steps=steps)
         speed = images / max(now - self._last_log, 1e-9)
         self._last_log = now
-        row: dict[str, object] = {
-            "epoch": epoch,
-            "losses": losses,
-            "learning_rate": rate,
-            "images_per_second": round(speed, 3),
-        }
+        row: dict[str, object] = {"epoch": epoch, "losses": losses, "learning_rate": rate}
+        row["images_per_second"] = round(speed, 3)
+        row["health"] = self._health.line()
         if self._health.norms:
             row["gradient_norms"] = self._health.norms
         self._log.write("step", step, row)

@@ -77,7 +77,8 @@ def _cards(
     cards = []
     if steps:
         last = steps[-1]
-        cards.append((f"{last['step']:,} / {about.get('steps', '?'):,}", f"steps, epoch {last['epoch'] + 1}"))
+        planned = about.get("steps", last["step"])
+        cards.append((f"{last['step']:,} / {planned:,}", f"steps, epoch {last['epoch'] + 1}"))
         cards.append((f"{last['images_per_second']:.1f}", "images per second"))
     if validations:
         last, baseline = validations[-1], validations[-1].get("baseline") or {}
@@ -100,7 +101,10 @@ def _cards(
 
 def _health(rows: Iterable[Mapping[str, Any]]) -> str:
     notes = [row for row in rows if row["kind"] == "health"]
-    return "".join(f"<div class='warn'>Step {row['step']}: {escape(str(row['text']))}</div>" for row in notes)
+    warnings = (f"<div class='warn'>Step {row['step']}: {escape(str(row['text']))}</div>" for row in notes)
+    lines = [str(row["health"]) for row in rows if "health" in row]
+    now = f"<div>Health: {escape(lines[-1])}</div>" if lines else ""
+    return now + "".join(warnings)
 
 
 def _loss_charts(steps: Sequence[Mapping[str, Any]]) -> str:
@@ -128,11 +132,13 @@ def _metric_charts(validations: Sequence[Mapping[str, Any]]) -> str:
         ours = Curve(
             "translated", "#2563eb", [(row["step"], row[name]) for row in validations if name in row]
         )
-        plain = [(row["step"], row["baseline"][name]) for row in validations if name in row.get("baseline", {})]
+        plain = [
+            (row["step"], row["baseline"][name]) for row in validations if name in row.get("baseline", {})
+        ]
         charts.append(
             draw_chart(title, [ours, Curve("untranslated input", "#9ca3af", plain, is_dashed=True)])
         )
-    return f"<div class='charts'>{''.join(charts)}</div>" if validations else ""
+    return f"<div class='charts three'>{''.join(charts)}</div>" if validations else ""
 
 
 def _sample_grids(paths: Sequence[Path]) -> str:

@@ -15,10 +15,12 @@ h2 { font-size: 18px; margin: 34px 0 10px }
 .soft { color: var(--soft) }
 figure, .card, pre { background: var(--card); border: 1px solid var(--line); border-radius: 10px }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 16px }
+.charts.three { grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)) }
 figure { margin: 0; padding: 14px }
 figcaption { font-weight: 600; margin-bottom: 6px }
 svg { width: 100%; height: auto; display: block }
 svg text { font-size: 11px; fill: var(--soft) }
+.three svg text { font-size: 14px }
 .grid { stroke: var(--line) }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px;
   color: var(--soft); margin-top: 6px }
@@ -29,8 +31,8 @@ svg text { font-size: 11px; fill: var(--soft) }
 .card b { display: block; font-size: 20px; font-variant-numeric: tabular-nums }
 .card span { color: var(--soft); font-size: 13px }
 .samples { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 16px }
-.samples img { width: 100%; display: block; border-radius: 6px }
-.samples .newest { grid-column: 1 / -1; max-width: 800px }
+.samples img { max-width: 100%; display: block; margin: auto; border-radius: 6px }
+.samples .newest { grid-column: 1 / -1; width: fit-content; max-width: 100% }
 table { border-collapse: collapse; font-size: 14px }
 td, th { text-align: left; padding: 4px 18px 4px 0; vertical-align: top;
   border-bottom: 1px solid var(--line) }

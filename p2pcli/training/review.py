@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p2pcli.errors import ItemError
 from p2pcli.events import Note, Observer
@@ -17,6 +17,7 @@ from p2pcli.training.report_page import write_report
 from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.runlog import RunLog
 from p2pcli.training.samples import draw_grid
+from p2pcli.training.schedule import total_epochs, total_steps
 from p2pcli.training.state import Measured, TrainState
 from p2pcli.training.validation import (
     VALIDATIONS,
@@ -25,6 +26,11 @@ from p2pcli.training.validation import (
     measure_baseline,
     metrics_text,
 )
+
+_GRIDS = 50
+"""About so many sample grids a run, so that 200 epochs on few pairs do not fill the disk."""
+
+_REPORT_SHARE = 0.02
 
 
 @dataclass
@@ -36,6 +42,11 @@ class Review:
     baseline: dict[str, float]
     folder: RunFolder
     observe: Observer
+    last_step: int
+    grid_epochs: int = 1
+    """Epochs between two sample grids; there is always one after the last step."""
+    _last_report: float = field(default_factory=time.monotonic)
+    _report_seconds: float = 0.0
 
     def run(self, run: TrainState, log: RunLog) -> None:
         """Validate, remember the best, write samples and report. Changes nothing that training depends on."""
@@ -55,12 +66,20 @@ class Review:
             text = metrics_text(metrics)
             self.observe(Note(f"validation at {caption}: {text}", level="detail"))
             caption += f": {text}"
-        if found.rows:
+        if found.rows and (run.step == self.last_step or run.position.epoch % self.grid_epochs == 0):
             grid = draw_grid(found.rows, caption=caption, columns=found.columns)
             path = self.folder.samples / f"step-{run.step:08d}.png"
             write_bytes(path, encode(grid, ".png"))
             log.picture(run.step, grid)
-        write_report(self.folder)
+        self._refresh_report()
+
+    def _refresh_report(self) -> None:
+        """Draw the page anew, unless that would take over 2 % of the time; the job draws it at the end."""
+        start = time.monotonic()
+        if (start - self._last_report) * _REPORT_SHARE >= self._report_seconds:
+            write_report(self.folder)
+            self._last_report = time.monotonic()
+            self._report_seconds = self._last_report - start
 
     def _keep_if_best(self, run: TrainState, metrics: dict[str, float]) -> None:
         name = run.recipe.train.best_metric
@@ -109,4 +128,15 @@ def new_review(
     is_validation = bool(pairs.split.validation and held_out.keys)
     has_baseline = is_validation and run.recipe.task == "paired"
     baseline = measure_baseline(held_out.squares) if has_baseline else {}
-    return Review(held_out, is_validation, baseline, folder, observe), tried if is_validation else ()
+    count = len(pairs.split.train)
+    reviews = total_epochs(train, count) // train.validate_every
+    review = Review(
+        held_out,
+        is_validation,
+        baseline,
+        folder,
+        observe,
+        last_step=total_steps(train, count),
+        grid_epochs=train.validate_every * -(-max(1, reviews) // _GRIDS),
+    )
+    return review, tried if is_validation else ()

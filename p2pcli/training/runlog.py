@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from p2pcli.image import Image
-from p2pcli.io.atomic import write_bytes
+from p2pcli.io.atomic import environment_fault, write_bytes
 
 
 class Mirror(Protocol):
@@ -32,8 +32,7 @@ class RunLog:
     def write(self, kind: str, step: int, values: Mapping[str, object]) -> None:
         """Add one row. `step` counts the steps behind us; `cut_after` goes by it."""
         row = {"kind": kind, "step": step, **values}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        append_line(self.path, json.dumps(row, ensure_ascii=False))
         if self._mirror is not None:
             self._mirror.write(kind, step, values)
 
@@ -47,6 +46,15 @@ class RunLog:
         kept = [row for row in read_log(self.path) if int(str(row.get("step", 0))) <= step]
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
         write_bytes(self.path, text.encode())
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a text file. Raises `EnvironmentFaultError` where the disk is full or not writable."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+    except OSError as error:
+        raise environment_fault(error, path) or error from error
 
 
 def read_log(path: Path) -> list[dict[str, object]]:

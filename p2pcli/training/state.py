@@ -30,6 +30,14 @@ class Measured:
     metrics: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class MadeBy:
+    """The pair maker behind a run's inputs, and its options; without a name there is none."""
+
+    maker: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
 @dataclass
 class TrainState:
     """Networks, optimizers and counters of a run. `average` trails the generators; None without EMA."""
@@ -42,6 +50,7 @@ class TrainState:
     step: int = 0
     position: Position = field(default_factory=Position)
     plateau: Plateau = field(default_factory=Plateau)
+    made_by: MadeBy = field(default_factory=MadeBy)
     measured: Measured | None = None
     best: Measured | None = None
     best_weights: dict[str, Tensor] | None = field(default=None, repr=False)

@@ -55,9 +55,10 @@ def test_the_job_gets_what_was_typed(run, fake_job):
     job = fake_job("make_pairs")
     run(
         "make-pairs", "edges", "photos", "a.mp4", "-o", "out", "--method", "xdog", "--sigma", 0.9,
-        "--no-thin", "--size", 128, "--resample", "lanczos", "--background", 0, "--fit", "pad", "--fps", 2, "--jitter", "--preview", "p.png", "-j", 1, "--encoding", "jpg",
-        "--quality", 70, "--split", "0.8/0.2/0", "--seed", 4,
-        "--limit", 6, "--max-pixels", 1000, "--overwrite", "--dry-run",
+        "--no-thin", "--size", 128, "--resample", "lanczos", "--background", 0, "--fit", "pad",
+        "--fps", 2, "--jitter", "--preview", "p.png", "-j", 1, "--encoding", "jpg", "--quality", 70,
+        "--split", "0.8/0.2/0", "--seed", 4, "--limit", 6, "--max-pixels", 1000, "--overwrite",
+        "--dry-run",
     )  # fmt: skip
     assert job.args == ("edges", [Path("photos"), Path("a.mp4")], Path("out"))
     expected = {

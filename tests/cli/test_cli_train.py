@@ -59,7 +59,7 @@ def test_the_first_signal_stops_at_a_safe_point_and_says_how_to_go_on(run, fake_
     job.report.interrupted = True
     job.report.output = Path("runs/auto")
     ended = run("train", "my pairs")
-    assert ended.code == code
+    assert (ended.code, ended.out) == (code, "")
     assert ended.err.splitlines()[-1] == (
         "Stopped after 1 s. To go on from here: p2p train 'my pairs' -o runs/auto --resume"
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 def test_the_job_gets_what_was_typed(run, fake_job):
     job = fake_job("translate")
     run(
-        "translate", "a.mp4", "photos", "-m", "runs/a", "-o", "out", "--statistics", "running", "--dropout",
-        "--precision", "float32", "--prepare", "none", "--encoding", "png", "--quality", 80, "--max-pixels", 99,
-         "-b", 4, "--device", "cpu", "-j", 1, "--seed", 3, "--limit", 5,
-        "--overwrite", "--dry-run",
+        "translate", "a.mp4", "photos", "-m", "runs/a", "-o", "out", "--statistics", "running",
+        "--dropout", "--precision", "float32", "--prepare", "none", "--encoding", "png",
+        "--quality", 80, "--max-pixels", 99, "-b", 4, "--device", "cpu", "-j", 1, "--seed", 3,
+        "--limit", 5, "--overwrite", "--dry-run",
     )  # fmt: skip
     observed = {name: value for name, value in job.options.items() if name not in ("observe", "stop")}
     assert job.args == ([Path("a.mp4"), Path("photos")],)

@@ -160,7 +160,7 @@ def test_failed_items_end_with_3(run, fake_job):
     fake_job("make_pairs").report.tally = Tally(planned=3, written=2, failed=[failure])
     ended = run("make-pairs", "gray", "photos", "-o", "out")
     assert ended.code == ExitCode.ITEMS_FAILED
-    assert ended.err == "2 pairs written, 1 failed of 3 planned, in 1 s\n"
+    assert ended.err == "2 pairs written, 1 failed of 3 planned, in 1 s\nfailed: a.png: truncated\n"
 
 
 def test_json_is_the_only_thing_on_stdout(run, fake_job):

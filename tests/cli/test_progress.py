@@ -54,6 +54,15 @@ def test_a_stage_over_in_a_blink_is_one_line_at_its_end():
     assert lines_of(events) == ["make: 100 of 100 images, 2 failed, 1000.0 a second"]
 
 
+def test_a_long_item_shows_no_rate_of_zero():
+    events = [
+        (0.0, Started("translate", 1, "file")),
+        (60.0, Advanced("translate", 1)),
+        (60.0, Ended("translate")),
+    ]
+    assert lines_of(events) == ["translate: 1 of 1 files"]
+
+
 def test_details_are_shown_with_verbose_alone():
     events = [(0.0, Note("a")), (0.0, Note("b", "detail")), (0.0, Note("c", "warning"))]
     assert lines_of(events) == ["a", "warning: c"]

@@ -38,7 +38,9 @@ def test_outputs_equal_the_published_ones(
     x = torch.from_numpy(arrays["x"]).contiguous(memory_format=layout)
     with inference_mode(network.to(memory_format=layout), statistics=statistics):
         error = np.abs(network(x).numpy() - arrays[f"y_{statistics}_stats"]).max()
-    assert error < 1e-5
+    # The published numbers are float32 themselves, 6e-6 away from a float64 run; another memory layout sums
+    # in another order and may end on the other side of it.
+    assert error < (1e-5 if layout == torch.contiguous_format else 3e-5)
 
 
 def three_steps(reference: dict[str, Any], precision: Precision) -> tuple[PairedTask, list[dict[str, float]]]:

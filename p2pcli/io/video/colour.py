@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 from av import VideoFrame
 from av.video.reformatter import (
@@ -15,8 +16,10 @@ from av.video.reformatter import (
     Interpolation,
     VideoReformatter,
 )
+from numpy.typing import NDArray
 
 from p2pcli.image import Image
+from p2pcli.io.video.wide import as_bt709
 
 Matrix = Literal["bt601", "bt709", "bt2020", "smpte240m", "fcc", "rgb"]
 Range = Literal["limited", "full"]
@@ -123,17 +126,21 @@ def as_rgb(
         frame,
         width=width,
         height=height,
-        format="rgb48le" if is_deep or deep else "rgb24",
+        format="rgb48le" if is_deep or deep or colour.is_wide else "rgb24",
         src_colorspace=SCALER_MATRICES.get(colour.matrix),
         src_color_range=ColorRange.JPEG if colour.range == "full" else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
-        dst_color_trc=ColorTrc.BT709 if colour.is_wide else None,
-        dst_color_primaries=ColorPrimaries.BT709 if colour.is_wide else None,
         interpolation=READ_FLAGS,
         threads=threads,
     )
     image: Image = converted.to_ndarray()
-    if deep or not is_deep:
+    if image.dtype == np.uint16:
+        # libswscale's white is 255 × 256 there.
+        image = np.minimum(image + (image >> 8).astype(np.uint32), 65535).astype(np.uint16)
+    if colour.is_wide:
+        is_p3 = colour.primaries in (ColorPrimaries.SMPTE431, ColorPrimaries.SMPTE432)
+        image = as_bt709(image, transfer=colour.transfer, is_p3=is_p3)
+    if deep or image.dtype == np.uint8:
         return image
     wide = image.astype(np.uint32)
     return ((wide * 255 + 32767) // 65535).astype(np.uint8)
@@ -178,17 +185,54 @@ def as_yuv(
 ) -> VideoFrame:
     """`image`, RGB (H, W, 3) uint8, as a frame of `pix_fmt` in `colour`'s matrix and range, tagged so."""
     tags = tags_of(colour)
-    frame = reformatter.reformat(
-        VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),
-        format=pix_fmt,
-        src_color_range=ColorRange.JPEG,
-        dst_colorspace=SCALER_MATRICES[colour.matrix],
-        dst_color_range=tags.range,
-        interpolation=WRITE_FLAGS,
-        threads=threads,
-    )
+    is_even = image.shape[0] % 2 == 0 and image.shape[1] % 2 == 0
+    if pix_fmt == "yuv444p" or (pix_fmt == "yuv420p" and is_even):
+        frame = VideoFrame.from_ndarray(
+            _planes(image, colour, is_halved=pix_fmt == "yuv420p"), format=pix_fmt
+        )
+    else:
+        frame = reformatter.reformat(
+            VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),
+            format=pix_fmt,
+            src_color_range=ColorRange.JPEG,
+            dst_colorspace=SCALER_MATRICES[colour.matrix],
+            dst_color_range=tags.range,
+            interpolation=WRITE_FLAGS,
+            threads=threads,
+        )
     frame.colorspace = tags.matrix
     frame.color_range = tags.range
     frame.color_primaries = tags.primaries
     frame.color_trc = tags.transfer
     return frame
+
+
+def _planes(image: Image, colour: Colour, *, is_halved: bool) -> NDArray[np.uint8]:
+    """Y, Cb, Cr as the array that PyAV takes: (3, H, W), or (3H/2, W) for 4:2:0.
+
+    Done here, since libswscale puts chroma between the columns where H.264 players expect it on the even
+    ones, and rounds full-range chroma down.
+    """
+    planes = cv2.split(cv2.transform(np.ascontiguousarray(image), _coefficients(colour)))
+    if not is_halved:
+        return np.stack(planes).astype(np.uint8)
+    across, down = np.array([0.25, 0.5, 0.25]), np.array([0, 0.5, 0.5])
+    small = [
+        cv2.sepFilter2D(plane, -1, across, down, borderType=cv2.BORDER_REPLICATE)[::2, ::2].ravel()
+        for plane in planes[1:]
+    ]
+    height, width = planes[0].shape
+    return np.concatenate([planes[0].ravel(), *small]).reshape(height * 3 // 2, width).astype(np.uint8)
+
+
+def _coefficients(colour: Colour) -> NDArray[np.float64]:
+    """RGB in 0..255 → Y, Cb, Cr codes (ITU-R BT.601-7 2.5, BT.709-6 3.2 to 3.5), as a 3×4 matrix."""
+    red, blue = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}[colour.matrix]
+    luma = np.array([red, 1 - red - blue, blue])
+    cb = (np.array([0.0, 0.0, 1.0]) - luma) / (2 - 2 * blue)
+    cr = (np.array([1.0, 0.0, 0.0]) - luma) / (2 - 2 * red)
+    is_full = colour.range == "full"
+    luma_scale, chroma_scale, black = (1.0, 1.0, 0.0) if is_full else (219 / 255, 224 / 255, 16.0)
+    return np.array(
+        [[*(luma * luma_scale), black], [*(cb * chroma_scale), 128.0], [*(cr * chroma_scale), 128.0]]
+    )

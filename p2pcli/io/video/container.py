@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from p2pcli.errors import ItemError
@@ -30,7 +32,8 @@ def open_input(path: Path) -> InputContainer:
     Raises `ItemError`: not a local file, empty, or nothing that one of `FORMATS` recognises.
     """
     name = os.fspath(path)
-    if "://" in name:
+    # Path("http://a") has one slash left; a drive letter has one letter.
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", name) and not path.exists():
         raise ItemError(f"{name}: an address. Films are read from local files: download it first.")
     if not path.is_file():
         what = "not a plain file" if path.exists() else "there is no such file"
@@ -60,7 +63,7 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     usable = [
         stream
         for stream in films
-        if stream.codec_context is not None and stream.codec_context.width and stream.codec_context.height
+        if has_codec(stream) and stream.codec_context.width and stream.codec_context.height
     ]
     if usable:
         stream = usable[0]
@@ -79,6 +82,11 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     kinds = sorted({stream.type for stream in container.streams})
     what = "audio only" if "audio" in kinds else f"only {', '.join(kinds) or 'no streams'}"
     raise ItemError(f"{path}: no video stream ({what}). A film was expected: leave this file out.")
+
+
+def has_codec(stream: Stream) -> bool:
+    """True where the stream's codec is known here; the library gives no context otherwise."""
+    return getattr(stream, "codec_context", None) is not None
 
 
 def reason(error: BaseException) -> str:

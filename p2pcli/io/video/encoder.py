@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
+from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
 from p2pcli.errors import EnvironmentFaultError, UsageError, did_you_mean
@@ -104,6 +105,8 @@ def set_up(context: VideoCodecContext, picture: Picture) -> None:
     context.color_primaries = tags.primaries
     context.color_trc = tags.transfer
     context.thread_type = "AUTO"
+    # Without it the last frame gets the average duration instead of its own.
+    context.flags |= Flags.frame_duration
 
 
 def _failure_to_open(name: str, picture: Picture) -> str | None:

@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 
 from p2pcli.errors import UsageError
-from p2pcli.io.video.container import open_input
+from p2pcli.io.video.container import has_codec, open_input
 from p2pcli.io.video.probe import VideoInfo
 
 CONTAINERS = {
@@ -52,19 +52,19 @@ def container_format(path: Path) -> str:
 def output_suffix(info: VideoInfo) -> tuple[str, str | None]:
     """The suffix under which the film's translation keeps its sound, and a note where it is another.
 
-    The source's own where films are written so and every sound stream fits; else ".mp4", else ".mkv".
+    The source's own where films are written so and every sound stream fits; else ".mp4", ".mov" or ".mkv".
     """
     own = info.path.suffix.lower()
     candidates = [own] if own in CONTAINERS else []
-    if ".mp4" not in candidates and own != ".webm":
-        candidates.append(".mp4")
+    if own != ".webm":
+        candidates.extend(suffix for suffix in (".mp4", ".mov") if suffix != own)
     with open_input(info.path) as source:
-        sounds = list(source.streams.audio)
-        for suffix in candidates:
-            if all(accepts(CONTAINERS[suffix], sound) for sound in sounds if sound.codec_context):
-                break
-        else:
-            suffix = FALLBACK_SUFFIX
+        sounds = [sound.index for sound in source.streams.audio if has_codec(sound)]
+    for suffix in candidates:
+        if all(accepts(CONTAINERS[suffix], info.path, index) for index in sounds):
+            break
+    else:
+        suffix = FALLBACK_SUFFIX
     if suffix == own:
         return suffix, None
     return (
@@ -73,14 +73,26 @@ def output_suffix(info: VideoInfo) -> tuple[str, str | None]:
     )
 
 
-def accepts(container: str, stream: Stream) -> bool:
-    """True where a file of this format can hold the stream's packets; found by writing a header."""
-    try:
-        with av.open(io.BytesIO(), "w", format=container) as trial:
-            trial.add_stream_from_template(stream)
-            trial.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
+def accepts(container: str, path: Path, index: int) -> bool:
+    """True where a file of this format can hold stream `index` of the film at `path`.
+
+    Found by writing a file with its first packet to memory: some formats refuse only when they are finished.
+    """
+    with open_input(path) as source:
+        stream = source.streams[index]
+        if not has_codec(stream):
+            return False
+        _read_only(source, {index})
+        try:
+            with av.open(io.BytesIO(), "w", format=container) as trial:
+                copy = trial.add_stream_from_template(stream)
+                trial.start_encoding()
+                first = next((packet for packet in source.demux(stream) if packet.size), None)
+                if first is not None:
+                    first.stream = copy
+                    trial.mux_one(first)
+        except (av.FFmpegError, ValueError):
+            return False
     return True
 
 
@@ -104,6 +116,7 @@ class SideStreams:
         with contextlib.suppress(ValueError, av.FFmpegError):
             output.set_chapters(self._source.chapters())
         self.origin = origin_of(self._source)
+        _read_only(self._source, set(self._streams))
         copied = [stream for stream in self._source.streams if stream.index in self._streams]
         self._packets = self._source.demux(copied) if copied else iter(())
 
@@ -127,8 +140,6 @@ class SideStreams:
         container = self._output.format.name
         for stream in self._source.streams:
             if stream.type == "video" or not self._is_copied(stream, path, container):
-                with contextlib.suppress(AttributeError):
-                    stream.discard = Discard.all
                 continue
             copy = self._output.add_stream_from_template(stream)
             copy.metadata.update(_kept(stream.metadata))
@@ -141,9 +152,9 @@ class SideStreams:
             return container == "matroska"
         if stream.type not in ("audio", "subtitle"):
             return False
-        if stream.codec_context is not None and accepts(container, stream):
+        if accepts(container, path, stream.index):
             return True
-        codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else None
+        codec = stream.codec_context.codec.canonical_name if has_codec(stream) else None
         if stream.type == "audio" and codec is not None:
             raise UsageError(
                 f"{path.name}: a {container} file cannot hold its {codec} sound. Choose an output that "
@@ -184,6 +195,13 @@ def origin_of(source: InputContainer) -> Fraction:
     if source.format.name in UNTIMED_ORIGIN and source.start_time:
         return Fraction(source.start_time, av.time_base)
     return Fraction(0)
+
+
+def _read_only(source: InputContainer, indices: set[int]) -> None:
+    """Let the demuxer pass over the other streams, the pictures above all."""
+    for stream in source.streams:
+        if stream.index not in indices:
+            stream.discard = Discard.all
 
 
 def _kept(metadata: dict[str, str]) -> dict[str, str]:

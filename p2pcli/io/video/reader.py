@@ -66,8 +66,9 @@ def read_frames(
     """An iterator of `Frame`: every frame in order, or those with the timestamps `pts` (ascending).
 
     `start` and `stop` bound the pts (stop excluded). With `pts`, seeks to the key frame before and decodes
-    forward; timestamps that are not there are left in `reader.missing`. `threads` 0 lets the decoder choose.
-    Damaged packets are skipped and counted in `reader.damaged`. Raises `ItemError` as `probe` does.
+    forward; timestamps that are not there are left in `reader.missing`. `threads` 0 uses every core; a worker
+    of a pool wants 1. Damaged packets are skipped and counted in `reader.damaged`. Raises `ItemError` as
+    `probe` does.
     """
     return FrameReader(path, pts=pts, start=start, stop=stop, deep=deep, threads=threads)
 
@@ -270,6 +271,7 @@ class FrameReader:
                 width=info.coded_width,
                 height=info.coded_height,
                 deep=self._deep,
+                threads=self._threads,
             )
         except (av.FFmpegError, ValueError):
             self.damaged += 1

@@ -61,6 +61,7 @@ class VideoWriter:
         self._colour = written_colour(like.colour)
         self._reformatter = VideoReformatter()
         self._trim = trim
+        self._threads = threads
         self._last_pts: int | None = None
         self._end_pts = 0
         picture = self._picture(width or like.width, height or like.height, pix_fmt, encoder)
@@ -99,7 +100,11 @@ class VideoWriter:
             raise ValueError(f"pts {pts} does not come after {self._last_pts}")
         self._last_pts, self._end_pts = pts, pts + (duration or 0)
         frame = as_yuv(
-            image, self._colour, reformatter=self._reformatter, pix_fmt=self._picture_written.pix_fmt
+            image,
+            self._colour,
+            reformatter=self._reformatter,
+            pix_fmt=self._picture_written.pix_fmt,
+            threads=self._threads,
         )
         frame.pts = pts - self._shift
         frame.time_base = self._picture_written.time_base

@@ -1,0 +1,200 @@
+"""Translating a folder and a film, against a plain loop, the bare network and the slowest stage alone.
+
+    python benchmarks/translate.py [--images 60] [--frames 150] [--channels 64]
+
+Everything is made here and timed in one run; the interesting output are the ratios. The model is the full
+pix2pix U-Net with random weights: its speed does not depend on what it has learned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+
+from p2pcli.events import Ended, Started
+from p2pcli.image import Image
+from p2pcli.inference.model_file import ModelInfo, save_model
+from p2pcli.inference.translator import load_model
+from p2pcli.io.video import VideoWriter, probe, read_frames
+from p2pcli.jobs.translate import translate
+from p2pcli.nets import init_weights
+from p2pcli.recipe import parse_recipe
+from p2pcli.tasks import build_generator
+
+
+def make_picture(number: int, *, side: int) -> np.ndarray:
+    """A smooth picture with some texture, about as hard to compress as a photo."""
+    rng = np.random.default_rng(number)
+    coarse = PillowImage.fromarray(rng.integers(0, 256, (side // 16, side // 16, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((side, side), PillowImage.Resampling.BICUBIC)).astype(np.int16)
+    return np.clip(smooth + rng.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def make_folder(folder: Path, *, count: int, side: int) -> None:
+    folder.mkdir()
+    for number in range(count):
+        suffix = ".png" if number % 2 else ".jpg"
+        PillowImage.fromarray(make_picture(number, side=side)).save(
+            folder / f"{number:04}{suffix}", quality=95
+        )
+
+
+def make_film(path: Path, *, frames: int, side: int) -> None:
+    pictures = [make_picture(number, side=2 * side)[:side, :side] for number in range(4)]
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25)
+        stream.width = stream.height = side
+        stream.pix_fmt = "yuv420p"
+        for number in range(frames):
+            rolled = np.roll(pictures[number // 40 % 4], 2 * number, axis=1)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rolled), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+
+
+def make_model(path: Path, *, channels: int) -> None:
+    recipe = parse_recipe({"generator": {"channels": channels}}, where="benchmark")
+    network = build_generator(recipe)
+    # torch's own initial weights give noise at full contrast, which no film shows and no encoder is made for.
+    init_weights(network, kind="normal", gain=0.02, seed=0)
+    save_model(path, network.state_dict(), recipe=recipe, info=ModelInfo())
+
+
+def plain_loop(model: Path, source: Path, output: Path) -> float:
+    """What a short script does: one picture at a time, Pillow, float32, everything after one another.
+
+    Gives its seconds, without loading the model.
+    """
+    network = load_model(model, precision="float32").network.train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.eval()
+    output.mkdir(exist_ok=True)
+    started = time.perf_counter()
+    with torch.no_grad():
+        for path in sorted(source.iterdir()):
+            with PillowImage.open(path) as opened:
+                array = np.asarray(opened.convert("RGB"))
+            x = torch.from_numpy(array.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+            device = next(network.parameters()).device
+            y = network(x.to(device))[0].cpu()
+            result = ((y + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+            PillowImage.fromarray(result).save(output / path.name, quality=95)
+    return time.perf_counter() - started
+
+
+def ours(model: Path, source: Path, output: Path) -> float:
+    """Seconds of `translate` from its first to its last event: without loading the model, like the others."""
+    times = []
+
+    def observe(event: object) -> None:
+        if isinstance(event, Started | Ended):
+            times.append(time.perf_counter())
+
+    report = translate(source, model=model, output=output, observe=observe)
+    assert report.exit_code == 0 and report.tally.written
+    return times[-1] - times[0]
+
+
+def seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def bench_folder(folder: Path, model: Path, *, count: int, repeats: int) -> None:
+    source = folder / "photos"
+    make_folder(source, count=count, side=256)
+    translator = load_model(model)
+    pictures = [make_picture(number, side=256) for number in range(count)]
+    size = translator.batch_that_suits((256, 256))
+    rows: dict[str, list[float]] = {"plain": [], "bare": [], "ours": []}
+
+    def bare() -> None:
+        for start in range(0, count, size):
+            batch = pictures[start : start + size]
+            translator.run(batch, batch, [""] * len(batch))
+
+    bare()
+    for repeat in range(repeats):
+        rows["plain"].append(plain_loop(model, source, folder / "plain"))
+        rows["bare"].append(seconds(bare))
+        rows["ours"].append(ours(model, source, folder / f"out{repeat}"))
+    plain, network, whole = (statistics.median(rows[name]) for name in ("plain", "bare", "ours"))
+    print(f"folder of {count} images, 256 px, {translator.describe()}, batch {size}")
+    print(f"  plain Pillow + float32 loop  {count / plain:7.2f} images/s")
+    print(f"  bare network                 {count / network:7.2f} images/s")
+    print(f"  p2p translate                {count / whole:7.2f} images/s")
+    print(f"  ours / plain loop            {plain / whole:7.2f}  (aim: at least 2)")
+    print(f"  ours / bare network          {network / whole:7.2f}  (aim: at least 0.9)")
+
+
+def bench_film(folder: Path, model: Path, *, frames: int, side: int, repeats: int) -> None:
+    path = folder / "film.mp4"
+    make_film(path, frames=frames, side=side)
+    info = probe(path)
+    translator = load_model(model)
+    size = translator.batch_that_suits(translator.padded_size(np.zeros((side, side, 3), np.uint8)))
+    pictures = [frame.image for frame in read_frames(path)]
+
+    translated: list[Image] = []
+
+    def network() -> None:
+        translated.clear()
+        for start in range(0, frames, size):
+            batch = pictures[start : start + size]
+            translated.extend(translator.run(batch, batch, [""] * len(batch)))
+
+    def encode() -> None:
+        # What the network made, not what it was given: how hard a picture is to code decides the time.
+        with VideoWriter(folder / "alone.mp4", like=info, width=side, height=side) as writer:
+            for number, picture in enumerate(translated):
+                writer.write(picture, number * 512, 512)
+
+    stages = {"network": network, "decode": lambda: [None for _ in read_frames(path)], "encode": encode}
+    network()
+    rounds: dict[str, list[float]] = {name: [] for name in (*stages, "ours")}
+    for repeat in range(repeats):
+        for name, stage in stages.items():
+            rounds[name].append(seconds(stage))
+        rounds["ours"].append(ours(model, path, folder / f"film-out{repeat}.mp4"))
+    alone = {name: statistics.median(rounds[name]) for name in stages}
+    wall = statistics.median(rounds["ours"])
+    slowest = max(alone, key=lambda name: alone[name])
+    print(f"film of {frames} frames, {side} px, batch {size}")
+    for name, value in alone.items():
+        print(f"  {name:8} alone  {value:7.2f} s")
+    print(f"  all one after another {sum(alone.values()):7.2f} s")
+    print(f"  p2p translate         {wall:7.2f} s")
+    print(f"  wall / {slowest} alone   {wall / alone[slowest]:7.2f}  (aim: at most 1.15)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=60)
+    parser.add_argument("--frames", type=int, default=150)
+    parser.add_argument("--channels", type=int, default=64)
+    parser.add_argument("--side", type=int, default=256, help="of the film, px")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-translate-") as name:
+        folder = Path(name)
+        make_model(folder / "model.safetensors", channels=options.channels)
+        model, repeats = folder / "model.safetensors", options.repeats
+        bench_folder(folder, model, count=options.images, repeats=repeats)
+        bench_film(folder, model, frames=options.frames, side=options.side, repeats=repeats)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The header of a JPEG that says nothing but its size: what most datasets hold, read without Pillow."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+HEAD_BYTES = 1 << 16
+"""How much of a file `plain_jpeg` wants to see."""
+
+_BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
+_START_OF_SCAN = 0xDA
+# Huffman and quantisation tables, restart interval, JFIF density, comment: they change no pixel's meaning.
+_INDIFFERENT = frozenset({0xC4, 0xDB, 0xDD, 0xE0, 0xFE})
+
+
+class PlainJpeg(NamedTuple):
+    """Size in px, and 1 (gray) or 3 (colour) channels."""
+
+    width: int
+    height: int
+    channels: int
+
+
+def plain_jpeg(head: bytes) -> PlainJpeg | None:
+    """What the first `HEAD_BYTES` of an 8-bit gray or colour JPEG say, where it has no metadata.
+
+    None for everything else: EXIF, XMP, ICC, Adobe and multi-picture segments need a reader that knows them,
+    and so does damage (ITU-T T.81, annex B).
+    """
+    found: PlainJpeg | None = None
+    position = 2
+    while head[:3] == b"\xff\xd8\xff" and position + 10 <= len(head) and head[position] == 0xFF:
+        marker, length = struct.unpack_from(">BH", head, position + 1)
+        if marker == _START_OF_SCAN:
+            return found
+        if marker in (_BASELINE, _EXTENDED, _PROGRESSIVE):
+            bits, height, width, channels = struct.unpack_from(">BHHB", head, position + 4)
+            if found or bits != 8 or channels not in (1, 3) or not width or not height:
+                return None
+            found = PlainJpeg(width, height, channels)
+        elif marker not in _INDIFFERENT:
+            return None
+        position += 2 + length
+    return None

@@ -1,0 +1,217 @@
+"""Parquet shards and datasets: what load_dataset needs, repeatable bytes, random access, damage."""
+
+from __future__ import annotations
+
+import copy
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from p2pcli.errors import ItemError, P2PError, UsageError
+from p2pcli.io.codec import encode
+from p2pcli.io.parquet import ParquetSource, is_parquet_dataset
+from p2pcli.io.parquet_shard import ROW_GROUP_ROWS, Row, features, schema, write_shard
+
+
+def picture(value: int) -> bytes:
+    return encode(np.full((4, 6, 3), value, dtype=np.uint8), ".png")
+
+
+def row(number: int, *, size: int | None = None) -> Row:
+    content = picture(number % 200) if size is None else bytes(size)
+    return Row(
+        key=f"photos/{number:04d}",
+        input_bytes=content,
+        input_name=f"{number:04d}.input.png",
+        target_bytes=picture(number % 200 + 50),
+        target_name=f"{number:04d}.target.png",
+        source=f"{number:04d}.jpg",
+        source_sha256="0" * 64,
+        frame_index=None,
+        frame_pts=None,
+        op="edges",
+        op_params="{}",
+        seed=0,
+        crop_xywh=(0, 0, 6, 4),
+        width=6,
+        height=4,
+        orig_width=6,
+        orig_height=4,
+    )
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """230 pairs: 130 to train on, 100 for validation."""
+    (tmp_path / "data").mkdir()
+    write_shard(tmp_path / "data/train-00000-of-00001.parquet", map(row, range(130)), footer={})
+    write_shard(tmp_path / "data/validation-00000-of-00001.parquet", map(row, range(130, 230)), footer={})
+    return tmp_path
+
+
+def foreign(path: Path, **columns: list[object]) -> Path:
+    """A Parquet file as others write it."""
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    kinds = {"input": image, "target": image, "text": pa.string(), "input_raw": pa.binary()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({name: pa.array(v, kinds.get(name)) for name, v in columns.items()}), path)
+    return path
+
+
+def test_image_columns_are_stored_exactly_as_the_datasets_library_wants_them():
+    image = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+    assert [schema().field(name) for name in ("input", "target")] == [
+        pa.field("input", image, nullable=True),
+        pa.field("target", image, nullable=True),
+    ]
+    described = json.loads(schema().metadata[b"huggingface"])["info"]["features"]
+    assert described["input"] == described["target"] == {"_type": "Image"}
+    assert list(described) == schema().names == list(features())
+
+
+def test_equal_rows_give_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_shard(tmp_path / name, map(row, range(150)), footer={"tool": "p2pcli"})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_row_groups_hold_at_most_100_rows(dataset):
+    footer = pq.read_metadata(dataset / "data/train-00000-of-00001.parquet")
+    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [ROW_GROUP_ROWS, 30]
+
+
+def test_large_pictures_close_a_row_group_early(tmp_path):
+    write_shard(tmp_path / "s", (row(n, size=3 << 19) for n in range(4)), footer={})
+    assert [pq.read_metadata(tmp_path / "s").row_group(i).num_rows for i in range(2)] == [2, 2]
+
+
+def test_pictures_are_stored_plain_and_values_compressed(dataset):
+    group = pq.read_metadata(dataset / "data/train-00000-of-00001.parquet").row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    assert columns["input.bytes"].compression == "UNCOMPRESSED"
+    assert "RLE_DICTIONARY" not in columns["input.bytes"].encodings
+    assert columns["key"].compression == columns["crop_xywh.list.element"].compression == "SNAPPY"
+
+
+def test_the_footer_tells_tool_and_schema_version(tmp_path):
+    write_shard(tmp_path / "s", [row(0)], footer={"tool": "p2pcli 1"})
+    metadata = pq.read_metadata(tmp_path / "s").metadata
+    assert json.loads(metadata[b"p2p"]) == {"schema_version": 1, "tool": "p2pcli 1"}
+    assert b"content_defined_chunking" in metadata
+
+
+def test_splits_come_from_the_file_names(dataset):
+    splits = ParquetSource(dataset).splits()
+    assert {name: len(keys) for name, keys in splits.items()} == {"train": 130, "validation": 100}
+
+
+def test_any_row_is_found_by_its_key(dataset):
+    source = ParquetSource(dataset)
+    for number in (229, 0, 99, 100, 129, 130):
+        sample = source.read(f"photos/{number:04d}")
+        assert (sample.input[0, 0, 0], sample.target[0, 0, 0]) == (number % 200, number % 200 + 50)
+        assert sample.meta["source"] == f"{number:04d}.jpg"
+
+
+def test_many_threads_read_the_right_rows(dataset):
+    source = ParquetSource(dataset)
+    numbers = np.random.default_rng(0).permutation(230).tolist()
+    with ThreadPoolExecutor(8) as pool:
+        values = list(pool.map(lambda n: int(source.read(f"photos/{n:04d}").input[0, 0, 0]), numbers))
+    assert values == [number % 200 for number in numbers]
+
+
+def test_a_source_can_be_sent_to_another_process(dataset):
+    # A deep copy goes through the same state as pickling does.
+    source = copy.deepcopy(ParquetSource(dataset))
+    assert source.read("photos/0007").input[0, 0, 0] == 7
+
+
+def test_a_flipped_bit_is_an_error_and_never_a_wrong_picture(dataset):
+    file = dataset / "data/train-00000-of-00001.parquet"
+    content = bytearray(file.read_bytes())
+    content[content.index(picture(7)) + 60] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ItemError, match="row group 0"):
+        ParquetSource(dataset).read("photos/0007")
+
+
+def test_an_unfinished_dataset_says_how_to_finish_it(dataset):
+    (dataset / ".p2p").mkdir()
+    (dataset / ".p2p/plan.json").write_text("{}")
+    assert is_parquet_dataset(dataset)
+    with pytest.raises(P2PError) as caught:
+        ParquetSource(dataset)
+    assert str(caught.value) == (
+        f"{dataset} has no manifest.json: make-pairs did not finish. Run the same command again to resume."
+    )
+
+
+@pytest.mark.parametrize("damage", ["missing", "short"])
+def test_a_shard_that_does_not_match_the_manifest_is_named(dataset, damage):
+    file = dataset / "data/train-00000-of-00001.parquet"
+    shard = {"name": "data/train-00000-of-00001.parquet", "bytes": file.stat().st_size, "rows": 130}
+    (dataset / ".p2p").mkdir()
+    (dataset / ".p2p/manifest.json").write_text(json.dumps({"shards": [shard]}))
+    file.unlink() if damage == "missing" else file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(P2PError, match=r"train-00000-of-00001.parquet .* the dataset is damaged"):
+        ParquetSource(dataset)
+
+
+def test_side_tables_are_no_data(dataset):
+    foreign(dataset / ".p2p/errors.parquet", text=["x"])
+    foreign(dataset / "_logs/more.parquet", text=["x"])
+    assert len(ParquetSource(dataset).splits()["train"]) == 130
+
+
+def test_a_dataset_of_others_needs_no_key_column(tmp_path):
+    cells = [{"bytes": picture(n), "path": None} for n in range(3)]
+    foreign(tmp_path / "default/test/0000.parquet", input=cells, target=cells, text=["a", "b", "c"])
+    source = ParquetSource(tmp_path)
+    keys = source.splits()["test"]
+    assert len(set(keys)) == 3
+    assert source.read(keys[2]).target[0, 0, 0] == 2
+    assert source.read(keys[2]).meta == {"text": "c"}
+
+
+def test_equal_keys_in_two_files_are_told_apart(tmp_path):
+    for split in ("train", "test"):
+        write_shard(tmp_path / f"{split}-0.parquet", [row(1)], footer={})
+    splits = ParquetSource(tmp_path).splits()
+    assert len({key for keys in splits.values() for key in keys}) == 2
+
+
+def test_a_file_without_the_two_columns_is_refused_with_what_it_has(tmp_path):
+    path = foreign(tmp_path / "x.parquet", input=[{"bytes": b"", "path": None}], text=["a"])
+    with pytest.raises(UsageError) as caught:
+        ParquetSource(path)
+    assert str(caught.value) == (
+        f"{path} has no column 'target'. Expected Image columns 'input' and 'target'; "
+        "found: input, text. Rename the columns."
+    )
+
+
+def test_a_row_without_bytes_is_an_item_error(tmp_path):
+    empty = [{"bytes": None, "path": "/etc/hostname"}]
+    source = ParquetSource(foreign(tmp_path / "x.parquet", input=empty, target=empty))
+    with pytest.raises(ItemError, match="has no bytes in column 'input'"):
+        source.read(source.splits()["all"][0])
+
+
+def test_a_file_that_is_no_parquet_is_named(tmp_path):
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 but not really")
+    with pytest.raises(P2PError, match=r"x\.parquet is no readable Parquet file"):
+        ParquetSource(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("a.parquet", True), ("a.jpg", False), ("folder", False)])
+def test_what_a_parquet_dataset_is(tmp_path, name, expected):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a.parquet").touch()
+    (tmp_path / "a.jpg").touch()
+    assert is_parquet_dataset(tmp_path / name) is expected

@@ -1,0 +1,257 @@
+"""Probing and reading films: every frame, the right pixels, and clear words for what is no film."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import HEIGHT, VFR, WIDTH, make_clip, picture
+
+from p2pcli.errors import ItemError
+from p2pcli.image import Image
+from p2pcli.io.video import frame_times, probe, read_frames
+from p2pcli.io.video.wide import as_bt709
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "clip.mp4", matrix=1, colour_range=1)
+
+
+def images(path: Path) -> list[Image]:
+    with read_frames(path) as reader:
+        return [frame.image for frame in reader]
+
+
+def error(a: Image, b: Image) -> float:
+    return float(np.abs(a.astype(float) - b.astype(float)).mean())
+
+
+def test_variable_timestamps_come_back_exactly(clip: Path) -> None:
+    seconds = [time * probe(clip).time_base for time in frame_times(clip)]
+    assert seconds == [Fraction(time, 1000) for time in VFR]
+
+
+def test_every_frame_is_read_at_the_time_that_the_packets_name(clip: Path) -> None:
+    assert [frame.pts for frame in read_frames(clip)] == frame_times(clip)
+
+
+def test_asked_timestamps_give_the_same_pixels_as_reading_all(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", pts=range(20), time_base=Fraction(1, 25))
+    times, whole = frame_times(clip), images(clip)
+    for wanted in ([3], [0, 19], [5, 6, 11], times):
+        wanted = [times[i] if i < 20 else i for i in wanted] if wanted is not times else times
+        read = list(read_frames(clip, pts=wanted))
+        assert [frame.pts for frame in read] == wanted
+        assert all(np.array_equal(frame.image, whole[times.index(frame.pts)]) for frame in read)
+
+
+def test_an_asked_timestamp_that_is_not_there_is_reported_and_the_others_are_read(clip: Path) -> None:
+    times = frame_times(clip)
+    with read_frames(clip, pts=[times[1], times[1] + 1, times[4]]) as reader:
+        assert [frame.pts for frame in reader] == [times[1], times[4]]
+        assert reader.missing == [times[1] + 1]
+
+
+def test_start_and_stop_bound_the_timestamps(clip: Path) -> None:
+    times = frame_times(clip)
+    assert [frame.pts for frame in read_frames(clip, start=times[2], stop=times[5])] == times[2:5]
+
+
+@pytest.mark.parametrize("colour_range", [1, 2], ids=["limited", "full"])
+@pytest.mark.parametrize("matrix", [1, 5], ids=["bt709", "bt601"])
+def test_tagged_colour_is_read_as_it_was_before_encoding(
+    tmp_path: Path, matrix: int, colour_range: int
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", pix_fmt="yuv444p", matrix=matrix, colour_range=colour_range)
+    first = images(clip)[0]
+    assert error(first, picture(0)) < 1.0
+    # The clip's own making rounds full-range chroma down, by half a code.
+    limit = 0.5 if colour_range == 1 else 1.0
+    assert np.abs((first.astype(float) - picture(0)).mean(axis=(0, 1))).max() < limit
+
+
+# RGB (200, 0, 40) by ITU-R BT.709-6 3.2 to 3.5, limited, and by BT.601-7 2.5, full range.
+@pytest.mark.parametrize(
+    ("codes", "matrix", "colour_range"), [((55, 125, 214), 1, 1), ((64, 114, 225), 5, 2)], ids=["709", "601"]
+)
+def test_known_codes_give_known_rgb(
+    tmp_path: Path, codes: tuple[int, ...], matrix: int, colour_range: int
+) -> None:
+    path = tmp_path / "flat.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv444p"
+        stream.codec_context.colorspace, stream.codec_context.color_range = matrix, colour_range
+        planes = [np.full((HEIGHT, WIDTH), code, dtype=np.uint8) for code in codes]
+        frame = av.VideoFrame.from_ndarray(np.stack(planes), format="yuv444p")
+        frame.pts, frame.colorspace, frame.color_range = 0, matrix, colour_range
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    assert np.abs(images(path)[0].astype(int) - (200, 0, 40)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("size", "matrix"), [((1280, 16), "bt709"), ((64, 720), "bt709"), ((64, 48), "bt601")]
+)
+def test_untagged_matrix_is_guessed_from_the_size(tmp_path: Path, size: tuple[int, int], matrix: str) -> None:
+    colour = probe(make_clip(tmp_path / "clip.mp4", pts=[0], size=size)).colour
+    assert (colour.matrix, colour.range, colour.guessed) == (matrix, "limited", True)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_pixels_are_turned_upright(tmp_path: Path, rotation: int, mirrored: bool) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", pts=[0], rotation=rotation, mirrored=mirrored)
+    # The display matrix turns first and mirrors after.
+    expected = np.rot90(picture(0), k=-(rotation // 90))
+    expected = expected[:, ::-1] if mirrored else expected
+    info, image = probe(clip), images(clip)[0]
+    assert image.shape == expected.shape == (info.height, info.width, 3)
+    assert error(image, expected) < 3
+
+
+def test_ten_bits_are_read_deep_or_rounded(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", pts=[0], pix_fmt="yuv420p10le", matrix=1)
+    deep = next(read_frames(clip, deep=True)).image
+    assert deep.dtype == np.uint16
+    assert error(deep / 257, images(clip)[0]) < 0.51
+    assert error(images(clip)[0], picture(0)) < 3
+
+
+def test_frames_that_change_size_are_scaled_to_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "sizes.mjpeg.avi"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        other = av.CodecContext.create("mjpeg", "w")
+        other.width, other.height, other.pix_fmt = 32, 24, "yuvj420p"
+        other.time_base = Fraction(1, 25)
+        for number, (context, size) in enumerate([(stream, (64, 48)), (other, (32, 24))]):
+            image = picture(0, width=size[0], height=size[1])
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuvj420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            for packet in context.encode(frame):
+                packet.stream, packet.pts, packet.dts = stream, number, number
+                output.mux(packet)
+    with read_frames(path) as reader:
+        assert [frame.image.shape for frame in reader] == [(48, 64, 3)] * 2
+        assert reader.resized == 1
+        assert any("another size" in note for note in reader.notes)
+
+
+def test_a_film_cut_short_gives_the_frames_that_are_left(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", pts=range(0, 800, 40))
+    whole = images(clip)
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 6 // 10])
+    left = images(clip)
+    assert 4 < len(left) < len(whole)
+    assert all(np.array_equal(a, b) for a, b in zip(left[:4], whole, strict=False))
+
+
+def test_damaged_packets_do_not_end_the_film(tmp_path: Path) -> None:
+    clip = make_clip(
+        tmp_path / "clip.avi", pts=range(20), time_base=Fraction(1, 25), codec="mjpeg", pix_fmt="yuvj420p"
+    )
+    data = bytearray(clip.read_bytes())
+    places = [
+        i for i in range(len(data) - 4) if data[i : i + 4] == b"00dc" and data[i + 8 : i + 10] == b"\xff\xd8"
+    ]
+    size = int.from_bytes(data[places[7] + 4 : places[7] + 8], "little")
+    data[places[7] + 8 : places[7] + 8 + size] = b"\x00" * size
+    clip.write_bytes(data)
+    with read_frames(clip) as reader:
+        assert len(list(reader)) == 19
+        assert reader.damaged == 1
+
+
+def test_streams_are_counted(tmp_path: Path) -> None:
+    info = probe(make_clip(tmp_path / "clip.mp4", sounds=2, subtitle=True))
+    assert (info.audio, info.subtitles, info.codec) == (2, 1, "h264")
+
+
+def test_a_film_without_a_length_is_read(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.ivf", codec="libvpx", pts=range(5), time_base=Fraction(1, 25))
+    assert len(images(clip)) == len(frame_times(clip)) == 5
+
+
+def sound_only(path: Path) -> None:
+    make_clip(path, sounds=1)
+    with av.open(str(path)) as source:
+        packets = [packet for packet in source.demux(source.streams.audio[0]) if packet.size]
+        with av.open(str(path.with_name("sound.mp4")), "w") as output:
+            track = output.add_stream_from_template(source.streams.audio[0])
+            for packet in packets:
+                packet.stream = track
+                output.mux(packet)
+    path.with_name("sound.mp4").replace(path)
+
+
+def playlist(path: Path) -> None:
+    other = make_clip(path.with_name("other.mp4"))
+    path.write_text(f"ffconcat version 1.0\nfile '{other.name}'\n")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.write_bytes(b""), "0 bytes"),
+        (lambda path: path.write_bytes(b"\x00\x00\x00\x20ftypisom" + bytes(500)), "no video container"),
+        (lambda path: path.write_text("hello " * 100), "no video container"),
+        (lambda path: path.mkdir(), "not a plain file"),
+        (os.mkfifo, "not a plain file"),
+        (lambda path: None, "no such file"),
+        (sound_only, "audio only"),
+        (playlist, "no video container"),
+    ],
+    ids=["empty", "header", "text", "folder", "pipe", "absent", "sound", "playlist"],
+)
+def test_what_is_no_film_is_refused_in_words(tmp_path: Path, make, words: str) -> None:
+    path = tmp_path / "film.mp4"
+    make(path)
+    for look in (probe, frame_times, images):
+        with pytest.raises(ItemError, match=words) as caught:
+            look(path)
+        assert caught.value.stage == "read"
+
+
+def test_an_address_is_refused_without_a_connection() -> None:
+    with pytest.raises(ItemError, match="local files"):
+        probe("https://127.0.0.1/film.mp4")
+
+
+def test_a_name_that_looks_like_a_protocol_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_clip(tmp_path / "plain.mp4", pts=[0]).rename("concat:a.mp4")
+    assert probe("concat:a.mp4").width == WIDTH
+
+
+@pytest.mark.parametrize(("transfer", "white"), [(16, 0.5806889), (18, 0.75)], ids=["pq", "hlg"])
+def test_hdr_reference_white_stays_neutral_and_below_the_peak(transfer: int, white: float) -> None:
+    # BT.2408: 203 nits is 58 % of the PQ signal and 75 % of the HLG signal.
+    levels = np.array([0.0, 0.3, white, 1.0])
+    codes = np.repeat((levels * 65535).astype(np.uint16)[None, :, None], 3, axis=2)
+    shown = as_bt709(codes, transfer=transfer, is_p3=False)[0] / 65535
+    assert np.ptp(shown, axis=1).max() < 0.005
+    assert shown[0, 0] == 0 and shown[3, 0] > 0.99
+    assert 0.78 < shown[2, 0] < 0.9
+    assert np.all(np.diff(shown[:, 0]) > 0)
+
+
+@pytest.mark.real
+def test_real_films_give_the_frames_that_ffmpeg_gives(real_data: Path) -> None:
+    lines = (real_data / "videos" / "PROBE.txt").read_text().splitlines()
+    counts = {line.split()[0]: line.split("frame=")[1].split()[0] for line in lines if "=> frame=" in line}
+    for name, count in counts.items():
+        path = real_data / "videos" / name
+        if count == "none":
+            with pytest.raises(ItemError):
+                probe(path)
+            continue
+        times = [frame.pts for frame in read_frames(path)]
+        assert (name, len(times)) == (name, int(count))
+        assert times == frame_times(path), name

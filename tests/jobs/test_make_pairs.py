@@ -1,0 +1,401 @@
+"""make-pairs from end to end on tiny photos: the dataset, resuming, repeatable bytes, accounting."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from p2pcli.errors import (
+    EnvironmentFaultError,
+    ExitCode,
+    NothingMatchedError,
+    ResumeMismatchError,
+    UsageError,
+)
+from p2pcli.events import Advanced, Note, Stop
+from p2pcli.io.codec import encode
+from p2pcli.io.parquet import ParquetSource
+from p2pcli.jobs import pairs_worker
+from p2pcli.jobs.make_pairs import make_pairs
+
+
+def photo(seed: int, *, width: int = 40, height: int = 30) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3.0), None, 0, 255, cv2.NORM_MINMAX)
+
+
+def fill(folder: Path, count: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        (folder / f"{number:03d}.png").write_bytes(encode(photo(number), ".png"))
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return fill(tmp_path / "photos", 12)
+
+
+@pytest.fixture
+def mixed(photos: Path) -> Path:
+    """12 good photos, two bad ones, a text file."""
+    (photos / "empty.jpg").touch()
+    (photos / "cut.png").write_bytes((photos / "001.png").read_bytes()[:200])
+    (photos / "notes.md").write_text("not a picture")
+    return photos
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file but the card, which is titled with the folder's name."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "README.md"]
+    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def rows(dataset: Path) -> list[dict]:
+    return [row for file in sorted((dataset / "data").iterdir()) for row in pq.read_table(file).to_pylist()]
+
+
+@pytest.mark.parametrize("maker", ["edges", "gray", "downsample"])
+def test_the_dataset_opens_with_two_image_columns(maker, photos, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    make_pairs(maker, photos, tmp_path / "out", size=16, workers=1)
+    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert {name: len(split) for name, split in loaded.items()} == {"train": 10, "validation": 1, "test": 1}
+    features = loaded["train"].features
+    assert isinstance(features["input"], datasets.Image)
+    assert isinstance(features["target"], datasets.Image)
+    assert loaded["train"][0]["input"].size == loaded["train"][0]["target"].size == (16, 16)
+
+
+def test_our_own_source_reads_it_back(photos, tmp_path):
+    make_pairs("edges", photos, tmp_path / "out", size=16, workers=1)
+    source = ParquetSource(tmp_path / "out")
+    keys = [key for split in source.splits().values() for key in split]
+    assert sorted(keys) == [f"{number:03d}" for number in range(12)]
+    assert source.read("003").input.shape == (16, 16, 1)
+    assert source.read("003").target.shape == (16, 16, 3)
+
+
+def test_every_row_says_where_it_came_from(photos, tmp_path):
+    make_pairs("edges", photos, tmp_path / "out", size=16, workers=1, seed=3, options={"detail": 0.2})
+    row = next(row for row in rows(tmp_path / "out") if row["key"] == "003")
+    assert row["source"] == "003.png"
+    assert row["source_sha256"] == hashlib.sha256((photos / "003.png").read_bytes()).hexdigest()
+    assert (row["op"], row["seed"], row["frame_index"]) == ("edges", 3, None)
+    assert json.loads(row["op_params"])["detail"] == 0.2
+    assert row["crop_xywh"] == [5, 0, 30, 30]
+    assert [row[name] for name in ("width", "height", "orig_width", "orig_height")] == [16, 16, 40, 30]
+    assert row["target"]["path"] == "003.target.png"
+
+
+def test_source_bytes_stay_untouched_where_nothing_changes(photos, tmp_path):
+    jpeg = encode(photo(99), ".jpg", quality=80)
+    (photos / "own.jpg").write_bytes(jpeg)
+    make_pairs("gray", photos, tmp_path / "out", fit="source", workers=1)
+    row = next(row for row in rows(tmp_path / "out") if row["key"] == "own")
+    assert row["target"] == {"bytes": jpeg, "path": "own.target.jpg"}
+
+
+def test_the_same_bytes_for_any_number_of_workers(tmp_path):
+    photos = fill(tmp_path / "photos", 80)
+    for workers in (1, 3):
+        make_pairs("edges", photos, tmp_path / f"out{workers}", size=16, workers=workers, jitter=True)
+    assert digests(tmp_path / "out1") == digests(tmp_path / "out3")
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
+    photos = fill(tmp_path / "photos", 150)
+    call = "from p2pcli import make_pairs; make_pairs('edges', {!r}, {!r}, size=64, workers=1)"
+    out = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", call.format(str(photos), str(out))])
+    until = time.monotonic() + 60
+    while not list(out.glob(".p2p/shards/*.json")) and time.monotonic() < until:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not (out / ".p2p/manifest.json").exists()
+    report = make_pairs("edges", photos, out, size=64, workers=1)
+    assert 0 < report.already_done < report.shards
+    make_pairs("edges", photos, tmp_path / "whole", size=64, workers=1)
+    assert digests(out) == digests(tmp_path / "whole")
+
+
+def test_a_killed_worker_costs_nothing(tmp_path):
+    photos = fill(tmp_path / "photos", 70)
+    killed = []
+
+    def kill_one(event: object) -> None:
+        if isinstance(event, Advanced) and event.stage == "make-pairs" and not killed:
+            killed.append(multiprocessing.active_children()[0].pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    report = make_pairs("edges", photos, tmp_path / "out", size=32, workers=2, observe=kill_one)
+    assert killed
+    assert (report.tally.written, report.tally.failed) == (70, [])
+    make_pairs("edges", photos, tmp_path / "calm", size=32, workers=1)
+    assert digests(tmp_path / "out") == digests(tmp_path / "calm")
+
+
+def test_planned_is_written_plus_skipped_plus_failed(mixed, tmp_path):
+    tally = make_pairs("edges", mixed, tmp_path / "out", size=16, workers=1).tally
+    assert (tally.planned, tally.written) == (15, 12)
+    assert tally.skipped == {"not an image or video": 1}
+    assert sorted(failure.key for failure in tally.failed) == ["cut", "empty"]
+
+
+def test_failures_change_the_exit_code_and_fill_the_table(mixed, tmp_path):
+    report = make_pairs("edges", mixed, tmp_path / "out", size=16, workers=1)
+    assert report.exit_code == ExitCode.ITEMS_FAILED
+    table = pq.read_table(tmp_path / "out/.p2p/errors.parquet").to_pylist()
+    assert sorted((row["status"], row["stage"]) for row in table) == [
+        ("failed", "read"),
+        ("failed", "read"),
+        ("skipped", "listing"),
+    ]
+    assert all(row["message"] for row in table)
+
+
+def test_a_finished_dataset_has_nothing_to_do(mixed, tmp_path):
+    first = make_pairs("edges", mixed, tmp_path / "out", size=16, workers=1)
+    before = digests(tmp_path / "out")
+    again = make_pairs("edges", mixed, tmp_path / "out", size=16, workers=1)
+    assert (first.nothing_to_do, again.nothing_to_do) == (False, True)
+    assert again.tally == first.tally
+    assert digests(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "delete"])
+def test_only_a_damaged_shard_is_made_again(damage, tmp_path):
+    photos = fill(tmp_path / "photos", 60)
+    make_pairs("gray", photos, tmp_path / "out", size=16, workers=1)
+    before = digests(tmp_path / "out")
+    shard = tmp_path / "out/data/train-00001-of-00002.parquet"
+    content = bytearray(shard.read_bytes())
+    content[300] ^= 255
+    if damage == "delete":
+        shard.unlink()
+    else:
+        shard.write_bytes(content if damage == "flip" else content[:-9])
+    report = make_pairs("gray", photos, tmp_path / "out", size=16, workers=1)
+    assert report.already_done == report.shards - 1
+    assert digests(tmp_path / "out") == before
+
+
+def test_other_options_do_not_resume_but_say_what_differs(photos, tmp_path):
+    make_pairs("edges", photos, tmp_path / "out", size=16, workers=1)
+    with pytest.raises(ResumeMismatchError, match="size: 16 → 32") as caught:
+        make_pairs("edges", photos, tmp_path / "out", size=32, workers=1)
+    assert caught.value.exit_code == ExitCode.RESUME_MISMATCH
+
+
+def test_changed_inputs_do_not_resume(photos, tmp_path):
+    make_pairs("edges", photos, tmp_path / "out", size=16, workers=1)
+    fill(photos, 13)
+    with pytest.raises(ResumeMismatchError, match="inputs:"):
+        make_pairs("edges", photos, tmp_path / "out", size=16, workers=1)
+
+
+def test_overwrite_replaces_a_dataset_and_leaves_nothing_behind(photos, tmp_path):
+    make_pairs("edges", photos, tmp_path / "out", size=16, workers=1)
+    make_pairs("edges", photos, tmp_path / "out", size=32, workers=1, overwrite=True)
+    make_pairs("edges", photos, tmp_path / "fresh", size=32, workers=1)
+    assert digests(tmp_path / "out") == digests(tmp_path / "fresh")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fresh", "out", "photos"]
+
+
+def test_an_interrupted_overwrite_keeps_the_old_dataset_until_the_new_one_is_whole(tmp_path):
+    photos = fill(tmp_path / "photos", 80)
+    make_pairs("edges", photos, tmp_path / "out", size=16, workers=1)
+    stop = Stop()
+    stopper = _stop_after_items(stop, 1)
+    arguments = {"size": 32, "workers": 1, "overwrite": True}
+    make_pairs("edges", photos, tmp_path / "out", **arguments, stop=stop, observe=stopper)
+    assert len(ParquetSource(tmp_path / ".out.replaced").splits()["train"]) > 60
+    report = make_pairs("edges", photos, tmp_path / "out", **arguments)
+    assert report.already_done == 1
+    assert not (tmp_path / ".out.replaced").exists()
+
+
+def _stop_after_items(stop: Stop, items: int):
+    def observe(event: object) -> None:
+        if isinstance(event, Advanced) and event.stage == "make-pairs" and event.done >= items:
+            stop.set()
+
+    return observe
+
+
+def test_a_stopped_run_finishes_its_shard_and_says_so(tmp_path):
+    photos = fill(tmp_path / "photos", 80)
+    stop = Stop()
+    observe = _stop_after_items(stop, 1)
+    report = make_pairs("edges", photos, tmp_path / "out", size=16, workers=1, stop=stop, observe=observe)
+    assert report.interrupted
+    assert 0 < report.tally.written < 80
+    assert report.tally.skipped == {"interrupted": 80 - report.tally.written}
+    assert not (tmp_path / "out/.p2p/manifest.json").exists()
+
+
+def test_a_folder_with_other_files_is_never_written_to(photos, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/letter.txt").write_text("dear reader")
+    with pytest.raises(UsageError, match="holds files that make-pairs did not write"):
+        make_pairs("edges", photos, tmp_path / "out", overwrite=True, workers=1)
+    assert os.listdir(tmp_path / "out") == ["letter.txt"]  # noqa: PTH208
+
+
+def test_output_inside_the_input_is_left_out_of_it(photos):
+    first = make_pairs("edges", photos, photos / "pairs/edges", size=16, workers=1)
+    again = make_pairs("edges", photos, photos / "pairs/edges", size=16, workers=1)
+    assert (first.tally.planned, again.nothing_to_do) == (12, True)
+
+
+def test_a_dry_run_counts_and_estimates_and_writes_nothing(photos, tmp_path):
+    report = make_pairs("edges", photos, tmp_path / "out", size=16, workers=1, dry_run=True)
+    real = make_pairs("edges", photos, tmp_path / "real", size=16, workers=1)
+    assert not (tmp_path / "out").exists()
+    assert (report.splits, report.shards) == (real.splits, real.shards)
+    assert 0 < report.bytes < real.bytes
+
+
+def test_a_folder_without_pictures_is_its_own_error(tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/a.md").write_text("words")
+    with pytest.raises(NothingMatchedError, match="no image and no video; 1 other files were found"):
+        make_pairs("edges", tmp_path / "notes", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_everything_fails_no_dataset_is_written_and_the_reasons_are_told(tmp_path):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "a.jpg").touch()
+    told = []
+    report = make_pairs("edges", folder, tmp_path / "out", workers=1, observe=told.append)
+    assert report.exit_code == ExitCode.ITEMS_FAILED
+    assert not (tmp_path / "out").exists()
+    warning = next(event.text for event in told if isinstance(event, Note))
+    assert warning.startswith("not one pair could be made, so no dataset was written (a.jpg: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"options": {"sigmma": 1.0}}, "Did you mean 'sigma'?"),
+        ({"size": 0}, "size 0: expected 1 to 65500 px."),
+        ({"quality": 0}, "quality 0: expected 1 to 100."),
+        ({"workers": 0}, "workers 0: expected 1 or more."),
+        ({"limit": 0}, "limit 0: expected 1 or more."),
+        ({"encoding": "gif"}, "encoding gif: expected png, jpg or webp."),
+        ({"preview": "sheet.txt"}, "preview sheet.txt: expected a file name that ends in .png."),
+        ({"split": (1.0, 0.5, 0.0)}, "expected three shares"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_is_opened(arguments, message, tmp_path):
+    with pytest.raises(UsageError) as caught:
+        make_pairs("edges", tmp_path / "not there", tmp_path / "out", **arguments)
+    assert message in str(caught.value)
+
+
+def test_limit_takes_the_first_so_many(photos, tmp_path):
+    make_pairs("edges", photos, tmp_path / "out", size=16, workers=1, limit=5)
+    assert sorted(row["key"] for row in rows(tmp_path / "out")) == [f"{number:03d}" for number in range(5)]
+
+
+def test_jitter_draws_options_anew_for_each_pair(photos, tmp_path):
+    make_pairs("edges", photos, tmp_path / "out", size=16, workers=1, jitter=True, options={"sigma": 1.0})
+    drawn = [json.loads(row["op_params"]) for row in rows(tmp_path / "out")]
+    assert {options["sigma"] for options in drawn} == {1.0}
+    assert len({options["detail"] for options in drawn}) == 12
+
+
+@pytest.mark.parametrize(
+    ("encoding", "magic"), [("png", b"\x89PNG"), ("jpg", b"\xff\xd8"), ("webp", b"RIFF")]
+)
+def test_targets_have_the_asked_encoding_and_drawings_stay_png(encoding, magic, photos, tmp_path):
+    make_pairs("edges", photos, tmp_path / "out", size=16, workers=1, encoding=encoding)
+    row = rows(tmp_path / "out")[0]
+    assert row["target"]["bytes"].startswith(magic)
+    assert row["target"]["path"].endswith(f".target.{encoding}")
+    assert row["input"]["bytes"].startswith(b"\x89PNG")
+
+
+def test_the_preview_goes_where_it_is_asked(photos, tmp_path):
+    report = make_pairs("edges", photos, tmp_path / "out", size=16, workers=1, preview=tmp_path / "s/x.png")
+    assert report.preview == tmp_path / "s/x.png"
+    assert (tmp_path / "s/x.png").read_bytes().startswith(b"\x89PNG")
+    assert "![" not in (tmp_path / "out/README.md").read_text()
+
+
+def test_a_picture_that_kills_its_worker_twice_is_one_failure(photos, tmp_path):
+    settings = _settings_of(photos, tmp_path)
+    shard, plan_settings = settings
+    record = pairs_worker.make_shard(
+        shard, plan_settings, str(tmp_path / "x"), advance=lambda _: None, deadly=frozenset({"004"})
+    )
+    assert [(failure.key, failure.stage) for failure in record.failures] == [("004", "read")]
+    assert record.rows == record.planned - 1
+
+
+def _settings_of(photos: Path, tmp_path: Path):
+    from p2pcli.io.listing import list_media
+    from p2pcli.jobs.pairs_plan import PairSettings, Sampling, build_plan
+
+    settings = PairSettings("gray", {}, 16, "crop", "auto", 0, "png", 95, 10**6, 255, False)
+    plan = build_plan(list_media(photos), settings, sampling=Sampling(), split=(1.0, 0.0, 0.0), limit=None)
+    return plan.shards[0], settings
+
+
+def test_a_full_disk_ends_the_run_and_keeps_finished_shards(tmp_path, monkeypatch):
+    photos = fill(tmp_path / "photos", 80)
+    write, calls = pairs_worker.write_shard, []
+
+    def full_the_second_time(path: Path, *rest: object, **options: object) -> int:
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device", str(path))
+        return write(path, *rest, **options)
+
+    monkeypatch.setattr(pairs_worker, "write_shard", full_the_second_time)
+    with pytest.raises(EnvironmentFaultError, match="No space left"):
+        make_pairs("edges", photos, tmp_path / "out", size=16, workers=1)
+    report = make_pairs("edges", photos, tmp_path / "out", size=16, workers=1)
+    assert report.already_done == 1
+    assert report.tally.written == 80
+
+
+def test_workers_do_not_import_torch():
+    code = "import sys, p2pcli.jobs.pairs_pool; print('torch' in sys.modules, 'av' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["False", "False"]
+
+
+def test_an_unguarded_script_is_told_what_to_do(tmp_path):
+    photos = fill(tmp_path / "photos", 80)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from p2pcli import make_pairs\n"
+        f"make_pairs('edges', {str(photos)!r}, {str(tmp_path / 'out')!r}, size=16, workers=2)\n"
+    )
+    answer = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert answer.returncode != 0
+    assert "if __name__ == '__main__':" in answer.stderr.splitlines()[-1]
+
+
+@pytest.mark.real
+def test_every_hostile_file_is_accounted_for(real_data, tmp_path):
+    report = make_pairs("edges", real_data / "hostile", tmp_path / "out", size=64, workers=2)
+    files = sum(path.is_file() for path in (real_data / "hostile").rglob("*"))
+    assert report.tally.planned == report.tally.done == files
+    assert report.tally.written > 60

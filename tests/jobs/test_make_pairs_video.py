@@ -1,0 +1,97 @@
+"""make-pairs from films: which frames, their provenance, what is no film."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from p2pcli.jobs.make_pairs import make_pairs
+
+
+def make_film(path: Path, *, frames: int, fps: int = 10) -> Path:
+    """Frames that grow brighter with time, 64×48 px."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.time_base = Fraction(1, fps)
+        for number in range(frames):
+            level = np.full((48, 64, 3), 20 + 200 * number // frames, dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(level, format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    (tmp_path / "films").mkdir()
+    return make_film(tmp_path / "films/walk.mp4", frames=45)
+
+
+def rows(dataset: Path) -> list[dict]:
+    found = [row for file in (dataset / "data").iterdir() for row in pq.read_table(file).to_pylist()]
+    return sorted(found, key=lambda row: row["key"])
+
+
+def test_a_film_gives_one_frame_a_second(film, tmp_path):
+    make_pairs("gray", film, tmp_path / "out", size=16, workers=1)
+    assert [row["key"] for row in rows(tmp_path / "out")] == [f"walk/{n:06d}" for n in (0, 10, 20, 30, 40)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [({"every": "2s"}, [0, 20, 40]), ({"every": "15"}, [0, 15, 30]), ({"fps": 2}, list(range(0, 45, 5)))],
+)
+def test_distance_and_rate_choose_the_frames(arguments, expected, film, tmp_path):
+    make_pairs("gray", film, tmp_path / "out", size=16, workers=1, **arguments)
+    assert [row["frame_index"] for row in rows(tmp_path / "out")] == expected
+
+
+def test_a_row_holds_the_frame_that_its_time_names(film, tmp_path):
+    make_pairs("gray", film, tmp_path / "out", size=16, workers=1, encoding="png")
+    made = rows(tmp_path / "out")
+    steps = {(row["frame_pts"] - made[0]["frame_pts"]) / row["frame_index"] for row in made[1:]}
+    assert len(steps) == 1
+    assert made[3]["source"] == "walk.mp4"
+    assert len({row["target"]["bytes"] for row in made}) == 5
+
+
+def test_the_same_bytes_for_any_number_of_workers(film, tmp_path):
+    make_film(film.parent / "second.mp4", frames=90)
+    for workers in (1, 2):
+        make_pairs("edges", film.parent, tmp_path / str(workers), size=16, workers=workers, fps=5)
+    shards = [sorted((tmp_path / name / "data").iterdir()) for name in "12"]
+    assert [f.name for f in shards[0]] == [f.name for f in shards[1]]
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*shards, strict=True))
+
+
+def test_a_film_that_cannot_be_read_is_one_failed_item(film, tmp_path):
+    (film.parent / "broken.mp4").write_bytes(film.read_bytes()[:400])
+    report = make_pairs("edges", film.parent, tmp_path / "out", size=16, workers=1)
+    assert [(failure.key, failure.stage) for failure in report.tally.failed] == [("broken", "read")]
+    assert report.tally.planned == 6
+
+
+def test_one_film_is_split_by_time(film, tmp_path):
+    make_pairs("gray", film, tmp_path / "out", size=16, workers=1, fps=10)
+    last = {}
+    for file in sorted((tmp_path / "out/data").iterdir()):
+        indices = pq.read_table(file, columns=["frame_index"]).column(0).to_pylist()
+        last.setdefault(file.name.split("-")[0], []).extend(indices)
+    assert max(last["train"]) < min(last["validation"]) < max(last["validation"]) < min(last["test"])
+
+
+@pytest.mark.real
+def test_every_real_film_is_accounted_for(real_data, tmp_path):
+    report = make_pairs("edges", real_data / "videos", tmp_path / "out", size=64, every="5s", workers=2)
+    failed = {failure.key for failure in report.tally.failed}
+    made = {row["key"].rpartition("/")[0] for row in rows(tmp_path / "out")}
+    films = {path.stem for path in (real_data / "videos").iterdir() if path.name != "PROBE.txt"}
+    assert films == failed | made
+    assert report.tally.planned == report.tally.done

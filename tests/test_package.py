@@ -1,0 +1,51 @@
+"""The package as others see it: names, types, version, what is in it."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import p2pcli
+
+ROOT = Path(__file__).parents[1]
+
+
+def project() -> dict[str, object]:
+    """The pyproject.toml's values."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_the_public_names_are_these():
+    assert sorted(p2pcli.__all__) == [
+        "Translator", "__version__", "load_model", "make_pairs", "train", "translate",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", p2pcli.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    value = getattr(p2pcli, name)
+    assert name == "__version__" or inspect.getdoc(value)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'p2pcli' has no attribute 'tranlsate'"):
+        p2pcli.tranlsate  # noqa: B018
+
+
+def test_the_version_is_the_one_of_the_project():
+    assert p2pcli.__version__ == project()["project"]["version"]
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (ROOT / "p2pcli" / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("verb", ["make_pairs", "train", "translate"])
+def test_a_verb_of_the_api_takes_all_but_its_subject_by_name(verb):
+    parameters = list(inspect.signature(getattr(p2pcli, verb)).parameters.values())
+    positional = [one.name for one in parameters if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    assert positional in (["maker", "sources", "output"], ["data"], ["sources"])
+    assert {"observe", "stop", "dry_run", "overwrite", "limit", "seed"} <= {one.name for one in parameters}

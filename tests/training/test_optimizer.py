@@ -1,0 +1,85 @@
+"""Adam on a CPU: the published update for every memory layout."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from p2pcli.training.optimizer import make_adam
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+def layers() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 8, 4), nn.ConvTranspose2d(8, 3, 4, bias=False), nn.Conv2d(3, 5, 1))
+
+
+def updated(
+    network: nn.Module, optimizer: torch.optim.Optimizer, layout: torch.memory_format
+) -> list[torch.Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    for _ in range(4):
+        optimizer.zero_grad()
+        for parameter in network.parameters():
+            gradient = torch.randn(parameter.shape, generator=draw)
+            parameter.grad = gradient.contiguous(memory_format=layout) if gradient.dim() == 4 else gradient
+        optimizer.step()
+    return [parameter.detach().clone() for parameter in network.parameters()]
+
+
+@pytest.mark.parametrize(("weights", "gradients"), list(itertools.product(LAYOUTS, LAYOUTS)))
+def test_updates_equal_plain_adam_whatever_the_layouts(
+    weights: torch.memory_format, gradients: torch.memory_format
+) -> None:
+    plain, ours = layers(), layers().to(memory_format=weights)
+    expected = updated(
+        plain, torch.optim.Adam(plain.parameters(), lr=1e-2, betas=(0.5, 0.999)), torch.contiguous_format
+    )
+    for a, b in zip(updated(ours, make_adam(ours, learning_rate=1e-2), gradients), expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-7, rtol=1e-6)
+
+
+def test_a_weight_without_a_gradient_stays() -> None:
+    network = layers()
+    optimizer = make_adam(network)
+    first, *others = network.parameters()
+    before = [p.detach().clone() for p in others]
+    first.grad = torch.ones_like(first)
+    optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(before, others, strict=True))
+
+
+def test_zero_grad_clears_the_gradients_of_the_weights() -> None:
+    network = layers()
+    optimizer = make_adam(network)
+    network(torch.ones(1, 3, 8, 8)).sum().backward()
+    optimizer.zero_grad()
+    assert all(p.grad is None for p in network.parameters())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_restored_optimizer_goes_on_bit_for_bit(layout: torch.memory_format) -> None:
+    through = layers().to(memory_format=layout)
+    optimizer = make_adam(through)
+    updated(through, optimizer, layout)
+    again = layers().to(memory_format=layout)
+    again.load_state_dict(through.state_dict())
+    restored = make_adam(again)
+    restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for a, b in zip(updated(through, optimizer, layout), updated(again, restored, layout), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_learning_rate_of_a_group_is_obeyed() -> None:
+    network = layers()
+    optimizer = make_adam(network)
+    optimizer.param_groups[0]["lr"] = 0.0
+    before = [p.detach().clone() for p in network.parameters()]
+    assert all(
+        torch.equal(a, b) for a, b in zip(before, updated(network, optimizer, LAYOUTS[0]), strict=True)
+    )
