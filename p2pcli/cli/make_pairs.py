@@ -29,7 +29,7 @@ DATASET = "How they are stored"
 
 app = typer.Typer(rich_markup_mode="rich")
 
-SHORT_HELP = "Make a paired dataset from photos and films: edges, gray, downsample."
+SHORT_HELP = "Make a paired dataset from photos and films: edges, gray, downsample, mask, restore."
 HELP = help_page(
     "p2p make-pairs edges photos/ film.mp4 -o pairs/edges",
     """Turn photos, folders and films into a paired dataset: each picture is the target, and a maker draws
@@ -143,6 +143,8 @@ def _option(name: str, text: str, *, panel: str, default: str = "") -> typer.mod
 _edges = partial(_option, panel="How the drawing is made")
 _gray = partial(_option, panel="How colour becomes gray")
 _downsample = partial(_option, panel="How detail is lost")
+_mask = partial(_option, panel="Which holes are cut")
+_restore = partial(_option, panel="What age does to the picture")
 
 
 @app.command(
@@ -286,6 +288,84 @@ def downsample(
         "restore_size": restore_size,
     }  # fmt: skip
     _run(context, "downsample", given, shared)
+
+
+@app.command(
+    "mask",
+    short_help="Holes → whole.",
+    help=help_page(
+        "p2p make-pairs mask photos/ -o pairs/holes",
+        "Pairs of a picture with holes (transparent pixels) and the whole one, to learn inpainting.",
+    ),
+)
+@sharing(Shared)
+def mask(
+    context: typer.Context,
+    shared: Shared,
+    *,
+    shape: Annotated[
+        Literal["rectangles", "brush", "both"] | None,
+        _mask("--shape", "Large rectangles, strokes of a brush, or either.", default="both"),
+    ] = None,
+    area: Annotated[
+        float | None, _mask("--area", "Share of the picture that is hidden at least.", default="0.25")
+    ] = None,
+    smallest: Annotated[
+        float | None, _mask("--smallest", "Shortest side of a rectangle, as a share.", default="0.2")
+    ] = None,
+    largest: Annotated[
+        float | None, _mask("--largest", "Longest side of a rectangle, as a share.", default="0.5")
+    ] = None,
+    brush_width: Annotated[
+        float | None, _mask("--brush-width", "Largest width of a stroke, as a share.", default="0.08")
+    ] = None,
+) -> None:
+    """Make pairs of a picture with holes and the whole one."""
+    given = {
+        "shape": shape, "area": area, "smallest": smallest, "largest": largest, "brush_width": brush_width,
+    }  # fmt: skip
+    _run(context, "mask", given, shared)
+
+
+@app.command(
+    "restore",
+    short_help="Old film → clean.",
+    help=help_page(
+        "p2p make-pairs restore photos/ -o pairs/old",
+        "Pairs of a picture as an old film shows it and the clean one, to learn restoration.",
+    ),
+)
+@sharing(Shared)
+def restore(
+    context: typer.Context,
+    shared: Shared,
+    *,
+    blur_sigma: Annotated[
+        float | None, _restore("--blur-sigma", "Gaussian blur, in px.", default="0.8")
+    ] = None,
+    fade: Annotated[
+        float | None, _restore("--fade", "Loss of colour and contrast, 0 to 1.", default="0.3")
+    ] = None,
+    flicker: Annotated[
+        float | None, _restore("--flicker", "Largest change of brightness, 0 to 1.", default="0.12")
+    ] = None,
+    noise_sigma: Annotated[
+        float | None, _restore("--noise-sigma", "Grain, in steps of 8 bits.", default="10")
+    ] = None,
+    dust: Annotated[int | None, _restore("--dust", "Specks and hairs.", default="12")] = None,
+    scratches: Annotated[
+        int | None, _restore("--scratches", "Lines that run down the frame.", default="3")
+    ] = None,
+    jpeg_quality: Annotated[
+        int | None, _restore("--jpeg-quality", "JPEG artefacts of this quality, 1 to 100.", default="60")
+    ] = None,
+) -> None:
+    """Make pairs of an old and a clean picture."""
+    given = {
+        "blur_sigma": blur_sigma, "fade": fade, "flicker": flicker, "noise_sigma": noise_sigma,
+        "dust": dust, "scratches": scratches, "jpeg_quality": jpeg_quality,
+    }  # fmt: skip
+    _run(context, "restore", given, shared)
 
 
 def _run(context: typer.Context, maker: str, given: Mapping[str, object], shared: Shared) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from p2pcli.inference.device import is_out_of_memory
 from p2pcli.recipe import Recipe
 from p2pcli.tasks import Batch, Task
 from p2pcli.training.checkpoint import random_state, restore_random_state
@@ -64,7 +65,14 @@ def measure_needs(run: TrainState, *, processes: int = 1) -> Needs:
     try:
         task = copy.deepcopy(run.task)
         own = _storages([*task.generators.values(), *task.discriminators.values(), *task.fixed.values()])
-        one, two = (_step_bytes(task, random_batch(run, samples=count), own, run) for count in (1, 2))
+        one = _step_bytes(task, random_batch(run, samples=1), own, run)
+        try:
+            two = _step_bytes(task, random_batch(run, samples=2), own, run)
+        except (RuntimeError, MemoryError) as error:
+            # Two samples at once are more than a step of one needs: count all that one takes as its own.
+            if not is_out_of_memory(error):
+                raise
+            two = 2 * one
     finally:
         restore_random_state(before, run.precision.device)
     train = run.recipe.train

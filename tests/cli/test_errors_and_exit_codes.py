@@ -39,7 +39,8 @@ from p2pcli.plan import Failure, Tally
         ),
         (
             ["make-pairs"],
-            "p2p make-pairs needs one of its commands: edges, gray, downsample. See p2p make-pairs --help.",
+            "p2p make-pairs needs one of its commands: edges, gray, downsample, mask, restore. See p2p "
+            "make-pairs --help.",
         ),
         (
             ["make-pairs", "egdes"],

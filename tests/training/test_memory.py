@@ -9,6 +9,8 @@ from torch import nn
 from p2pcli.errors import EnvironmentFaultError
 from p2pcli.jobs import train_words
 from p2pcli.recipe import load_recipe
+from p2pcli.tasks import Batch
+from p2pcli.training import memory
 from p2pcli.training.memory import Needs, Room, bytes_text, kept_bytes, measure_needs, room_on, what_fits
 from p2pcli.training.state import TrainState, new_state
 
@@ -44,6 +46,21 @@ def test_samples_need_four_times_as_much_at_twice_the_side(tiny: list[str]) -> N
     )
     ratio = measure_needs(large).sample / measure_needs(small).sample
     assert ratio == pytest.approx(4.0, rel=0.05)
+
+
+def test_where_two_samples_do_not_fit_one_is_counted_whole(
+    tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, both = memory.random_batch, measure_needs(run_of(tiny))
+
+    def small(run: TrainState, *, samples: int) -> Batch:
+        if samples > 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return real(run, samples=samples)
+
+    monkeypatch.setattr(memory, "random_batch", small)
+    alone = measure_needs(run_of(tiny))
+    assert alone.fixed + alone.sample == both.fixed + both.sample
 
 
 def test_measuring_changes_nothing_in_the_run(tiny: list[str]) -> None:
