@@ -164,7 +164,11 @@ def _pictures(contents: list[bytes], names: list[str]) -> pa.Array:
 
 
 def _texts(values: Sequence[str | bytes | None], kind: pa.DataType) -> pa.Array:
-    data = [value.encode() if isinstance(value, str) else value or b"" for value in values]
+    # File names need not be UTF-8, texts in Arrow must be.
+    data = [
+        value.encode("utf-8", "backslashreplace") if isinstance(value, str) else value or b""
+        for value in values
+    ]
     validity = _validity([value is not None for value in values])
     buffers = [validity, _offsets(data).buffers()[1], pa.py_buffer(b"".join(data))]
     return pa.Array.from_buffers(kind, len(data), buffers)

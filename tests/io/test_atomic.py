@@ -12,7 +12,7 @@ import pytest
 
 from p2pcli.errors import EnvironmentFaultError, UsageError
 from p2pcli.io import atomic
-from p2pcli.io.atomic import atomic_path, require_outside, sweep_stale, write_bytes
+from p2pcli.io.atomic import atomic_path, flush_files, require_outside, sweep_stale, write_bytes
 
 
 def test_written_bytes_are_at_the_path_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -120,3 +120,33 @@ def test_outputs_that_touch_an_input_are_refused(tmp_path: Path, output: str, so
 def test_an_output_beside_the_inputs_is_fine(tmp_path: Path) -> None:
     require_outside(tmp_path / "photos2", [tmp_path / "photos"])
     require_outside(tmp_path / "photos/out", [tmp_path / "photos"], may_be_below=True)
+
+
+def test_a_write_without_flush_is_whole_or_absent_too(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="half"), atomic_path(tmp_path / "a.bin", flush=False) as temporary:
+        temporary.write_bytes(b"half")
+        raise ValueError("half")
+    assert list(tmp_path.iterdir()) == []
+    write_bytes(tmp_path / "a.bin", b"whole", flush=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_files_and_then_their_folders_are_flushed_once_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(atomic, "_flush", flushed.append)
+    monkeypatch.setattr(atomic, "_flush_folder", flushed.append)
+    flush_files([tmp_path / "a", tmp_path / "b"])
+    assert flushed == [tmp_path / "a", tmp_path / "b", tmp_path]
+
+
+def test_a_disk_that_turns_out_full_while_flushing_is_told_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic, "_flush", full)
+    with pytest.raises(EnvironmentFaultError, match="Free some space"):
+        flush_files([tmp_path / "a"])

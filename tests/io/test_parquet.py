@@ -15,7 +15,7 @@ import pytest
 from p2pcli.errors import ItemError, P2PError, UsageError
 from p2pcli.io.codec import encode
 from p2pcli.io.parquet import ParquetSource, is_parquet_dataset
-from p2pcli.io.parquet_shard import ROW_GROUP_ROWS, Row, features, schema, write_shard
+from p2pcli.io.parquet_shard import ROW_GROUP_ROWS, Row, features, schema, write_shard, write_texts
 
 
 def picture(value: int) -> bytes:
@@ -215,3 +215,14 @@ def test_what_a_parquet_dataset_is(tmp_path, name, expected):
     (tmp_path / "a.parquet").touch()
     (tmp_path / "a.jpg").touch()
     assert is_parquet_dataset(tmp_path / name) is expected
+
+
+@pytest.mark.parametrize("values", [["a", None, "ü", ""], [None], []])
+def test_a_table_of_texts_keeps_what_is_missing(tmp_path, values):
+    write_texts(tmp_path / "t.parquet", {"one": values, "two": values})
+    assert pq.read_table(tmp_path / "t.parquet").to_pydict() == {"one": values, "two": values}
+
+
+def test_a_file_name_that_is_not_utf_8_is_told_in_ascii(tmp_path):
+    write_texts(tmp_path / "t.parquet", {"source": ["caf\udce9.jpg"]})
+    assert pq.read_table(tmp_path / "t.parquet").to_pydict() == {"source": ["caf\\udce9.jpg"]}

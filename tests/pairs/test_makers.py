@@ -49,6 +49,16 @@ def test_tiny_targets_are_no_problem(maker, size):
     assert made.shape[:2] == size
 
 
+@pytest.mark.parametrize(
+    "maker", [one for one in MAKERS.values() if not one.is_random], ids=lambda one: one.name
+)
+def test_a_maker_that_is_not_random_leaves_its_generator_alone(maker, photo):
+    for options in (defaults(maker), draw_options(maker, {}, np.random.default_rng(1), jitter=True)):
+        rng = np.random.default_rng(0)
+        maker.make(photo, rng=rng, options=options)
+        assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state
+
+
 @pytest.mark.parametrize("maker", MAKERS.values(), ids=MAKERS)
 def test_every_jittered_option_exists_and_its_extremes_are_valid(maker):
     for name, values in maker.jitter.items():
