@@ -79,4 +79,5 @@ MAKER = Maker(
     make=make_holes,
     jitter={"area": Between(0.1, 0.4), "brush_width": Between(0.04, 0.12)},
     lossless=True,
+    is_random=True,
 )

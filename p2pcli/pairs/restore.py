@@ -127,4 +127,5 @@ MAKER = Maker(
         "scratches": (0, 1, 3, 6),
         "jpeg_quality": (None, 40, 60, 80),
     },
+    is_random=True,
 )
