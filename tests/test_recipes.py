@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from p2pcli.conditions.layers import channels_of
+from p2pcli.conditions.planes import input_planes
 from p2pcli.pairs import MAKERS, draw_options
 from p2pcli.randomness import rng_for
 from p2pcli.recipe import Recipe, load_recipe, shipped_recipes
 from p2pcli.tasks import build_generator
+from p2pcli.tasks.networks import runnable
 
 NAMES = list(shipped_recipes())
 
@@ -46,8 +49,11 @@ def small(name: str) -> Recipe:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipes_generator_keeps_the_size_it_is_trained_with(name):
-    data = small(name).data
-    generator = build_generator(small(name)).eval()
+    recipe = small(name)
+    data = recipe.data
+    generator = runnable(recipe, build_generator(recipe)).eval()
+    layers = max(place.stop for place in channels_of(data).values())
+    packed = torch.zeros(1, data.input_size, data.input_size, layers, dtype=torch.uint8)
     with torch.no_grad():
-        result = generator(torch.zeros(1, data.input_channels, data.size, data.size))
-    assert result.shape == (1, data.target_channels, data.size, data.size)
+        result = generator(input_planes(packed, data))
+    assert result.shape == (1, data.target_planes, data.size, data.size)

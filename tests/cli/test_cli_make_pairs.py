@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from p2pcli.cli import app
-from p2pcli.cli.make_pairs import Shared
+from p2pcli.cli.making import Shared
 from p2pcli.jobs.make_pairs import make_pairs
 from p2pcli.pairs import MAKERS
 
