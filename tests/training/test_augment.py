@@ -10,7 +10,7 @@ from p2pcli.image import Sample
 from p2pcli.pairs import MAKERS
 from p2pcli.randomness import rng_for
 from p2pcli.recipe import Data
-from p2pcli.training.augment import OnTheFly, load_pair, random_square
+from p2pcli.training.augment import OnTheFly, Square, load_pair, random_square
 
 
 def ramp(height: int, width: int, *, value: int = 0) -> np.ndarray:
@@ -21,7 +21,7 @@ def ramp(height: int, width: int, *, value: int = 0) -> np.ndarray:
     return image
 
 
-def squares(data: Data, sample: Sample, count: int = 16) -> list[tuple[np.ndarray, np.ndarray]]:
+def squares(data: Data, sample: Sample, count: int = 16) -> list[Square]:
     side = data.load_size or data.size
     pair = load_pair(sample, data=data, on_the_fly=None, side=side)
     return [
@@ -29,20 +29,24 @@ def squares(data: Data, sample: Sample, count: int = 16) -> list[tuple[np.ndarra
     ]
 
 
+def is_mirrored(square: Square) -> bool:
+    return bool(square.input[0, 0, 0] > square.input[0, -1, 0])
+
+
 def test_input_and_target_share_crop_and_mirroring() -> None:
     data = Data(size=16, load_size=20)
     sample = Sample("k", ramp(20, 20, value=1), ramp(20, 20, value=2))
     results = squares(data, sample)
-    assert all(np.array_equal(a[..., :2], b[..., :2]) for a, b in results)
-    assert len({(int(a[0, 0, 0]), int(a[0, 0, 1])) for a, _ in results}) > 4
+    assert all(np.array_equal(square.input[..., :2], square.target[..., :2]) for square in results)
+    assert len({(int(square.input[0, 0, 0]), int(square.input[0, 0, 1])) for square in results}) > 4
 
 
 def test_about_half_of_the_squares_are_mirrored_and_none_without_flip() -> None:
     sample = Sample("k", ramp(20, 20), ramp(20, 20))
-    mirrored = [bool(a[0, 0, 0] > a[0, -1, 0]) for a, _ in squares(Data(size=16, load_size=20), sample, 100)]
+    mirrored = [is_mirrored(square) for square in squares(Data(size=16, load_size=20), sample, 100)]
     assert 30 < sum(mirrored) < 70
     still = squares(Data(size=16, load_size=20, flip=False), sample, 30)
-    assert not any(a[0, 0, 0] > a[0, -1, 0] for a, _ in still)
+    assert not any(is_mirrored(square) for square in still)
 
 
 def test_stretch_is_pillows_bicubic_whatever_the_aspect() -> None:
@@ -84,11 +88,11 @@ def test_every_maker_makes_inputs_of_the_targets_size(name: str) -> None:
     data = Data(size=32, load_size=32, input_channels=1)
     on_the_fly = OnTheFly(MAKERS[name], {})
     pair = load_pair(Sample("k", ramp(40, 50)), data=data, on_the_fly=on_the_fly, side=32)
-    made, target = random_square(pair, data=data, on_the_fly=on_the_fly, rng=rng_for(0, "x"), jitter=True)
-    assert made.shape == (32, 32, 1) and target.shape == (32, 32, 3)
+    square = random_square(pair, data=data, on_the_fly=on_the_fly, rng=rng_for(0, "x"), jitter=True)
+    assert square.input.shape == (32, 32, 1) and square.target.shape == (32, 32, 3)
 
 
 def test_without_load_size_nothing_jitters_but_the_mirroring() -> None:
     data = Data(size=16, load_size=None, flip=False, fit="crop")
     results = squares(data, Sample("k", ramp(16, 30), ramp(16, 30)))
-    assert {int(a[0, 0, 0]) for a, _ in results} == {7}
+    assert {int(square.input[0, 0, 0]) for square in results} == {7}

@@ -13,6 +13,7 @@ from p2pcli.events import Note, ignore
 from p2pcli.image import Sample
 from p2pcli.recipe import Data, load_recipe
 from p2pcli.training.batches import prefetch
+from p2pcli.training.cache import LoadedCache
 from p2pcli.training.dataset import PairData, Split, open_pairs, split_keys
 from p2pcli.training.failures import FailureLog, read_failures
 from p2pcli.training.sampler import Position, Slot, batches_from
@@ -43,7 +44,7 @@ def keyed_pairs(count: int, broken: Sequence[str] = (), *, cache_bytes: int = 1 
     source = Keyed({"all": keys}, broken)
     data = Data(size=16, load_size=16)
     split = Split(keys, (), "none")
-    return PairData(Path("x"), source, split, data, None, 0, cache_bytes=cache_bytes)
+    return PairData(Path("x"), source, split, data, None, 0, LoadedCache(cache_bytes))
 
 
 def first_values(pairs: PairData, failures: FailureLog, steps: int, workers: int) -> list[int]:

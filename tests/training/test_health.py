@@ -10,11 +10,11 @@ from p2pcli.training.health import Health, confidence
 
 
 @pytest.mark.parametrize(
-    ("objective", "half_loss", "expected"),
-    [("bce", math.log(2) / 2, 0.5), ("bce", 0.0, 1.0), ("lsgan", 0.125, 0.5), ("hinge", 0.5, 0.5)],
+    ("objective", "loss", "expected"),
+    [("bce", math.log(2), 0.5), ("bce", 0.0, 1.0), ("lsgan", 0.25, 0.5), ("hinge", 1.0, 0.5)],
 )
-def test_an_undecided_discriminator_is_half_sure(objective: str, half_loss: float, expected: float) -> None:
-    assert confidence(half_loss, objective) == pytest.approx(expected)
+def test_an_undecided_discriminator_is_half_sure(objective: str, loss: float, expected: float) -> None:
+    assert confidence(loss, objective) == pytest.approx(expected)
 
 
 def test_a_long_collapse_warns_once() -> None:

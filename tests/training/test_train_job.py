@@ -31,7 +31,7 @@ from p2pcli.training import loop
 from p2pcli.training.checkpoint import load_state
 from p2pcli.training.precision import Precision
 from p2pcli.training.runlog import read_log
-from p2pcli.training.step import Optimizers
+from p2pcli.training.step import Optimizers, StepLimits
 
 Folder = Callable[..., Path]
 
@@ -44,12 +44,12 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Make the `step`-th training step of the loop raise."""
     real, calls = loop.training_step, 0
 
-    def step_or_die(*arguments: object) -> object:
+    def step_or_die(*arguments: object, limits: StepLimits) -> object:
         nonlocal calls
         calls += 1
         if calls == step:
             raise KilledError
-        return real(*arguments)  # type: ignore[arg-type]
+        return real(*arguments, limits=limits)  # type: ignore[arg-type]
 
     monkeypatch.setattr(loop, "training_step", step_or_die)
 
@@ -244,16 +244,19 @@ def test_a_loss_that_is_not_finite_names_term_and_step_and_keeps_the_checkpoint(
 ) -> None:
     real = loop.training_step
 
-    def spoilt(task: PairedTask, batch: Batch, optimizers: Optimizers, precision: Precision) -> object:
+    def spoilt(
+        task: PairedTask, batch: Batch, optimizers: Optimizers, precision: Precision, *, limits: StepLimits
+    ) -> object:
         if list((tmp_path / "run" / "state").glob("*.pt")):
             batch = Batch(batch.input, batch.target * float("nan"))
-        return real(task, batch, optimizers, precision)
+        return real(task, batch, optimizers, precision, limits=limits)
 
     monkeypatch.setattr(loop, "training_step", spoilt)
     with pytest.raises(P2PError, match=r"step 4: the loss 'real' became nan"):
         train(side_by_side(), output=tmp_path / "run", overrides=tiny, device="cpu")
     state = load_state(tmp_path / "run" / "state" / "step-00000003.pt")
-    assert all(bool(torch.isfinite(value).all()) for value in state["generator"].values())
+    weights = [value for network in state["networks"].values() for value in network.values()]
+    assert weights and all(bool(torch.isfinite(value).all()) for value in weights)
 
 
 def test_a_learning_rate_that_spoils_everything_stops_at_its_step(
@@ -371,7 +374,7 @@ def test_a_device_that_is_not_there_lists_what_is(
 def test_running_out_of_memory_names_what_to_lower(
     side_by_side: Folder, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exhausted(*_: object) -> None:
+    def exhausted(*_: object, limits: StepLimits) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(loop, "training_step", exhausted)

@@ -47,7 +47,7 @@ def fingerprint(run: TrainState) -> list[torch.Tensor]:
 def test_validation_disturbs_neither_weights_nor_statistics_nor_random_numbers(run: TrainState) -> None:
     before = fingerprint(run)
     with_dropout = run.recipe.inference.model_copy(update={"dropout": True})
-    translate_squares(run.generator, some_squares(3), inference=with_dropout, precision=run.precision)
+    translate_squares(run.task.generator, some_squares(3), inference=with_dropout, precision=run.precision)
     assert all(torch.equal(a, b) for a, b in zip(before, fingerprint(run), strict=True))
     assert run.task.generator.training
 
@@ -61,8 +61,8 @@ def test_the_estimate_disturbs_nothing_and_is_positive(run: TrainState) -> None:
 def test_results_do_not_depend_on_how_many_are_measured(run: TrainState) -> None:
     squares = some_squares(6)
     settings = {"inference": run.recipe.inference, "precision": run.precision}
-    together = translate_squares(run.generator, squares, **settings)
-    alone = [translate_squares(run.generator, [square], **settings)[0] for square in squares]
+    together = translate_squares(run.task.generator, squares, **settings)
+    alone = [translate_squares(run.task.generator, [square], **settings)[0] for square in squares]
     for a, b in zip(together, alone, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
 
