@@ -44,7 +44,10 @@ def export(
 
     printing = Printing(json=as_json, quiet=quiet, verbose=verbose)
     invocation: Invocation = context.obj
-    chosen = model or newest_model(Path("runs"))
+    chosen = model or newest_model(Path("runs")).parent
+    again = invocation.again(extra=[] if model else ["-m", str(chosen)])
+    if model is None:
+        printing.say(f"The same as: {again}")
 
     def job(observe: Observer, stop: Stop) -> ExportReport:
         return export_weights(
@@ -53,4 +56,4 @@ def export(
 
     report, caught = run_job(job, printing=printing)
     summary = [f"Options of the published code: {report.options}"] if report.options else []
-    finish(report, caught, printing=printing, summary=summary, again=invocation.again(), dry_run=dry_run)
+    finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run)

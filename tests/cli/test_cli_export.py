@@ -16,3 +16,12 @@ def test_a_model_becomes_published_weights(run, tmp_path):
     assert (ended.code, ended.out) == (0, "out.pth\n")
     assert ended.err == "Options of the published code: --netG unet_128 --ngf 2 --norm batch\n"
     assert list(torch.load("out.pth", weights_only=True)) == list(network.state_dict())
+
+
+def test_the_newest_run_is_taken_and_named(run, tmp_path):
+    (tmp_path / "runs" / "only").mkdir(parents=True)
+    torch.save(UNet(channels=2, depth=7).state_dict(), tmp_path / "G.pth")
+    import_weights(tmp_path / "G.pth", tmp_path / "runs" / "only" / "model.safetensors")
+    ended = run("export", "-o", "out.pth")
+    assert (ended.code, ended.out) == (0, "out.pth\n")
+    assert ended.err.splitlines()[0] == "The same as: p2p export -o out.pth -m runs/only"
