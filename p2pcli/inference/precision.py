@@ -16,21 +16,30 @@ from p2pcli.nets.spectral import SpectralConv2d
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 
 
-def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The format of the convolutions. "auto": bfloat16 where `device` computes in it natively, else float32.
+def has_bfloat16(device: torch.device) -> bool:
+    """True where `device` computes in bfloat16 natively.
 
-    That is CPUs with AMX or AVX512-BF16 and CUDA from compute capability 8.0. float16 is never chosen: it
-    turns pictures black on some older GPUs.
+    That is CPUs with AMX or AVX512-BF16, and CUDA from compute capability 8.0.
+    """
+    if device.type == "cpu":
+        # torch answers these only under private names, in every version from 2.6 on.
+        names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        asked = [getattr(torch.cpu, name, None) for name in names]
+        return any(question is not None and bool(question()) for question in asked)
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The format of the convolutions. "auto": bfloat16 where `device` has it, else float32.
+
+    float16 is never chosen: it turns pictures black on some older GPUs. Raises `UsageError` where there is no
+    such format.
     """
     if name not in get_args(PrecisionName):
         raise UsageError(f"no precision '{name}'. {did_you_mean(name, get_args(PrecisionName))}")
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
-    if device.type == "cpu":
-        return torch.bfloat16 if _cpu_has_bfloat16() else torch.float32
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
-        return torch.bfloat16
-    return torch.float32
+    return torch.bfloat16 if has_bfloat16(device) else torch.float32
 
 
 def reduced_copy(network: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -57,11 +66,3 @@ def free_memory() -> int | None:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     return None
-
-
-def _cpu_has_bfloat16() -> bool:
-    # torch answers these only under private names, in every version from 2.6 on.
-    asked = [
-        getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    ]
-    return any(question is not None and bool(question()) for question in asked)

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from p2pcli.errors import UsageError
+from p2pcli.inference.precision import PrecisionName, has_bfloat16
 
-PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
 def fastest_dtype(device: torch.device) -> torch.dtype:
-    """What "auto" means on `device`: bfloat16 where the processor computes in it, else float16 or float32.
+    """What "auto" means where `device` trains: bfloat16 where it has that, else float16 or float32.
 
-    CPU: bfloat16 with AMX or AVX512-BF16. CUDA: bfloat16 from compute capability 8.0, float16 (with loss
-    scaling) from 7.0, where it is also faster. Everything else: float32.
+    float16 (with loss scaling) on CUDA from compute capability 7.0, where it is also faster.
     """
-    if device.type == "cpu":
-        return torch.bfloat16 if _cpu_has_bfloat16() else torch.float32
-    if device.type == "cuda":
-        capability = torch.cuda.get_device_capability(device)
+    if has_bfloat16(device):
+        return torch.bfloat16
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0):
         # GTX 16xx (7.5 without tensor cores) turns float16 into black pictures and NaN.
-        is_gtx16 = "GTX 16" in torch.cuda.get_device_name(device)
-        if capability >= (8, 0):
-            return torch.bfloat16
-        return torch.float16 if capability >= (7, 0) and not is_gtx16 else torch.float32
+        return torch.float32 if "GTX 16" in torch.cuda.get_device_name(device) else torch.float16
     return torch.float32
 
 
@@ -111,11 +106,3 @@ class Precision:
         """Restore what `state_dict` gave."""
         if state and self.scaler.is_enabled():
             self.scaler.load_state_dict(state)
-
-
-def _cpu_has_bfloat16() -> bool:
-    # torch has these two questions under private names only, in every version from 2.6 on.
-    asked = [
-        getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    ]
-    return any(question is not None and question() for question in asked)

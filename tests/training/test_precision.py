@@ -6,17 +6,19 @@ import pytest
 import torch
 
 from p2pcli.errors import UsageError
+from p2pcli.inference.precision import pick_dtype
 from p2pcli.nets import PatchGAN
-from p2pcli.training import precision as module
 from p2pcli.training.precision import Precision, fastest_dtype
 
 
-@pytest.mark.parametrize(("has_bfloat16", "name"), [(True, "bfloat16"), (False, "float32")])
+@pytest.mark.parametrize(("is_supported", "name"), [(True, "bfloat16"), (False, "float32")])
 def test_auto_on_a_cpu_is_what_the_processor_computes_in(
-    monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool, name: str
+    monkeypatch: pytest.MonkeyPatch, is_supported: bool, name: str
 ) -> None:
-    monkeypatch.setattr(module, "_cpu_has_bfloat16", lambda: has_bfloat16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: is_supported)
     assert Precision("cpu", name="auto").name == name
+    assert pick_dtype("auto", torch.device("cpu")) is getattr(torch, name)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +40,18 @@ def test_auto_on_cuda_follows_the_capability(
     assert fastest_dtype(torch.device("cuda")) is dtype
 
 
+@pytest.mark.parametrize(
+    ("capability", "dtype"), [((8, 0), torch.bfloat16), ((7, 5), torch.float32), ((6, 1), torch.float32)]
+)
+def test_auto_never_translates_in_float16(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert pick_dtype("auto", torch.device("cuda")) is dtype
+
+
 def test_auto_elsewhere_is_float32() -> None:
-    assert fastest_dtype(torch.device("mps")) is torch.float32
+    assert fastest_dtype(torch.device("mps")) is pick_dtype("auto", torch.device("mps")) is torch.float32
 
 
 def test_float16_training_on_a_cpu_is_refused() -> None:
