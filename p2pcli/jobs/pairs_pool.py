@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +19,9 @@ from p2pcli.jobs.pairs_worker import ShardRecord, make_shard, start_worker
 _POLL_SECONDS = 0.2
 _DEADLY_ITEMS = 3
 """So many items of one shard may kill a worker; then the whole shard is given up."""
+
+_KEPT: deque[object] = deque(maxlen=8)
+"""Counters of the last pools: a worker that is still starting when all is done opens them, or dies loudly."""
 
 Advance = Callable[[int], None]
 
@@ -96,6 +100,7 @@ def _run_pool(
     """Run until all is done, `stop` is set or a worker dies; gives what is left."""
     context = multiprocessing.get_context("spawn")
     counters = context.Array("q", 2)
+    _KEPT.append(counters)
     left = _Left(list(shards))
     running: dict[Future[ShardRecord], Shard] = {}
     pool = ProcessPoolExecutor(

@@ -381,6 +381,26 @@ def test_workers_do_not_import_torch():
     assert answer.stdout.split() == ["False", "False"]
 
 
+def test_a_worker_that_is_still_starting_when_all_is_done_ends_quietly(photos, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys, time\n"
+        "if any('spawn_main' in word for word in sys.orig_argv):\n"
+        "    try:\n"
+        f"        open({str(tmp_path / 'first')!r}, 'x').close()\n"
+        "    except FileExistsError:\n"
+        "        time.sleep(4)\n"
+    )
+    words = ["make-pairs", "gray", str(photos), "-o", str(tmp_path / "out"), "--limit", "3", "-j", "2", "-q"]
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    ended = subprocess.run(
+        [sys.executable, "-m", "p2pcli", *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_an_unguarded_script_is_told_what_to_do(tmp_path):
     photos = fill(tmp_path / "photos", 80)
     script = tmp_path / "script.py"
