@@ -121,17 +121,19 @@ def _refuse_other_formats(path: Path) -> None:
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}). Expected a .safetensors model file."
         ) from None
+    length = int.from_bytes(head[:8], "little")
+    if head[8:9] == b"{" and length <= min(_HEADER_LIMIT, size - 8):
+        return
+    # Only now: the length of a safetensors header may begin with the same two bytes as a zip or a pickle.
     if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise UsageError(
             f"{path}: a PyTorch pickle, which can run code when it is opened, so it was not. Expected a "
             f".safetensors file that p2p train wrote: model.safetensors or best.safetensors of a run."
         )
-    length = int.from_bytes(head[:8], "little")
-    if len(head) < 9 or length > min(_HEADER_LIMIT, size - 8) or head[8:9] != b"{":
-        raise UsageError(
-            f"{path}: not a model file, or cut short ({size} bytes). Expected a .safetensors file that p2p "
-            f"train wrote: model.safetensors or best.safetensors of a run."
-        )
+    raise UsageError(
+        f"{path}: not a model file, or cut short ({size} bytes). Expected a .safetensors file that p2p "
+        f"train wrote: model.safetensors or best.safetensors of a run."
+    )
 
 
 def _parse_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:

@@ -114,9 +114,9 @@ def test_a_verb_with_nothing_to_take_ends_with_4(run, verb, error):
             "No space left on device (runs/a.tmp). Make room or name another -o, then run again.",
         ),
         (
-            PermissionError(errno.EACCES, "Permission denied", "/root/x"),
+            PermissionError(errno.EACCES, "Permission denied", "/nowhere/x"),
             5,
-            "Permission denied (/root/x). Make room or name another -o, then run again.",
+            "Permission denied (/nowhere/x). Make room or name another -o, then run again.",
         ),
         (
             ModuleNotFoundError("No module named 'av'", name="av"),

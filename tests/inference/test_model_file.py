@@ -39,6 +39,20 @@ def test_the_same_model_has_the_same_bytes(tmp_path: Path) -> None:
     assert saved(tmp_path / "a").read_bytes() == saved(tmp_path / "b").read_bytes()
 
 
+@pytest.mark.parametrize("first_bytes", [b"PK", b"\x80\x02"])
+def test_a_header_whose_length_looks_like_a_pickle_is_read(first_bytes: bytes, tmp_path: Path) -> None:
+    data = saved(tmp_path / "m.safetensors").read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    # A header may be padded with spaces to any length.
+    wanted = int.from_bytes(first_bytes, "little")
+    wanted += 0 if wanted >= length else 1 << 16
+    header = data[8 : 8 + length].ljust(wanted)
+    path = tmp_path / "padded.safetensors"
+    path.write_bytes(wanted.to_bytes(8, "little") + header + data[8 + length :])
+    assert path.read_bytes()[:2] == first_bytes
+    assert torch.equal(read_model(path)[0]["w"], read_model(tmp_path / "m.safetensors")[0]["w"])
+
+
 def test_a_model_is_as_readable_as_any_other_new_file(tmp_path: Path) -> None:
     (tmp_path / "other").touch()
     assert saved(tmp_path / "m").stat().st_mode == (tmp_path / "other").stat().st_mode
