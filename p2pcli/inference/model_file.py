@@ -122,10 +122,11 @@ def _refuse_other_formats(path: Path) -> None:
             f"{path}: cannot be read ({error.strerror}). Expected a .safetensors model file."
         ) from None
     length = int.from_bytes(head[:8], "little")
-    if head[8:9] == b"{" and length <= min(_HEADER_LIMIT, size - 8):
+    has_header = head[8:9] == b"{"
+    if has_header and length <= min(_HEADER_LIMIT, size - 8):
         return
-    # Only now: the length of a safetensors header may begin with the same two bytes as a zip or a pickle.
-    if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    # The length of a safetensors header may begin with the same two bytes as a zip or a pickle.
+    if not has_header and head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise UsageError(
             f"{path}: a PyTorch pickle, which can run code when it is opened, so it was not. Expected a "
             f".safetensors file that p2p train wrote: model.safetensors or best.safetensors of a run."
