@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
 from p2pcli.errors import EnvironmentFaultError, UsageError
 from p2pcli.randomness import rng_for
@@ -173,8 +174,13 @@ def joined(device: torch.device) -> Iterator[Processes]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    backend = "nccl" if device.type == "cuda" else "gloo"
     with _peers():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+        store, rank, count = next(rendezvous("env://", timeout=_PATIENCE))
+        # torchrun's store outlives a restart; without a room of their own the new processes would find, and
+        # call, the addresses of the dead.
+        room = dist.PrefixStore(f"start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        dist.init_process_group(backend, store=room, rank=rank, world_size=count, timeout=_PATIENCE)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), device)
     finally:
