@@ -179,7 +179,10 @@ def joined(device: torch.device) -> Iterator[Processes]:
         store, rank, count = next(rendezvous("env://", timeout=_PATIENCE))
         # torchrun's store outlives a restart; without a room of their own the new processes would find, and
         # call, the addresses of the dead.
-        room = dist.PrefixStore(f"start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        room = dist.PrefixStore(  # type: ignore[attr-defined]
+            f"start-{attempt}", store
+        )
         dist.init_process_group(backend, store=room, rank=rank, world_size=count, timeout=_PATIENCE)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), device)
