@@ -6,9 +6,7 @@ Neither files nor networks are known here.
 
 from __future__ import annotations
 
-import os
 import queue
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -18,6 +16,7 @@ from typing import Generic, TypeVar
 
 from p2pcli.errors import EnvironmentFaultError, ItemError
 from p2pcli.events import Note, Observer, Stop, ignore
+from p2pcli.inference.background import step_behind_the_network
 from p2pcli.inference.device import is_out_of_memory
 
 Item = TypeVar("Item")
@@ -25,7 +24,6 @@ Loaded = TypeVar("Loaded")
 Result = TypeVar("Result")
 
 _POLL_SECONDS = 0.1
-_NICENESS = 10
 _HELD_BYTES = 512 << 20
 """Decoded pictures that may wait at once; one picture larger than that still passes, alone."""
 
@@ -129,7 +127,7 @@ class _Reader(Generic[Item, Loaded]):
 
     def run(self) -> None:
         """The reader thread's body; an exception of the iterator is kept for the caller's thread."""
-        _step_behind_the_network()
+        step_behind_the_network()
         iterator = iter(self.items)
         try:
             while not self.ended():
@@ -184,8 +182,8 @@ def run_pipeline(
     """
     held = _Held(held_bytes, most_decoding=decoders + 1)
     with (
-        ThreadPoolExecutor(decoders, "decode", _step_behind_the_network) as decode_pool,
-        ThreadPoolExecutor(1 if in_order else encoders, "encode", _step_behind_the_network) as encode_pool,
+        ThreadPoolExecutor(decoders, "decode", step_behind_the_network) as decode_pool,
+        ThreadPoolExecutor(1 if in_order else encoders, "encode", step_behind_the_network) as encode_pool,
     ):
 
         def decode(item: Item) -> Loaded:
@@ -211,16 +209,6 @@ def run_pipeline(
     if reader.error is not None:
         raise reader.error
     return reader.exhausted and not finisher.left_out
-
-
-def _step_behind_the_network() -> None:
-    """Give this thread, and those that it starts, a lower priority than the network's (Linux; else nothing).
-
-    On a CPU the network's threads wait for each other at every layer, so one that loses its core to a decoder
-    holds up all of them. Behind them, decoders and encoders take what the network leaves.
-    """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _feed(

@@ -15,6 +15,7 @@ import torch
 
 from p2pcli.conditions import input_planes, instance_ids, target_planes
 from p2pcli.image import Image
+from p2pcli.inference.background import step_behind_the_network
 from p2pcli.tasks import Batch
 from p2pcli.tensors import stacked, to_batch
 from p2pcli.training.augment import Square
@@ -72,7 +73,7 @@ def prefetch(
     What `load` raises is raised here, at its place in the order. Close the generator to end the threads.
     """
     waiting: deque[tuple[tuple[Slot, ...], list[Future[Square]]]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="p2p-load")
+    pool = ThreadPoolExecutor(workers, "p2p-load", step_behind_the_network)
     try:
         for slots in slot_batches:
             waiting.append((slots, [pool.submit(load, slot) for slot in slots]))
