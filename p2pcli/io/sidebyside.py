@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from p2pcli.errors import ItemError
 from p2pcli.image import Sample
 from p2pcli.io.base import MAX_PIXELS, Entry, Listing, Skipped
-from p2pcli.io.codec import read_header, read_image
-from p2pcli.io.folder import entry_of, splits_of
-from p2pcli.io.listing import list_media
+from p2pcli.io.codec import read_header
+from p2pcli.io.folder import FolderSource
 
 _PROBED = 64
 """At most so many headers are looked at, spread over the folder."""
@@ -49,26 +48,20 @@ class SideBySideSource:
     def __init__(
         self, path: str | Path, *, max_pixels: int = MAX_PIXELS, listing: Listing | None = None
     ) -> None:
-        listing = listing or list_media(path, kinds=("image",))
-        self.path = Path(path)
-        self.skipped: tuple[Skipped, ...] = listing.skipped
-        self._entries: dict[str, Entry] = {entry.key: entry for entry in listing.entries}
-        self._max_pixels = max_pixels
+        self._images = FolderSource(path, max_pixels=max_pixels, listing=listing)
+        self.path = self._images.path
+        self.skipped: tuple[Skipped, ...] = self._images.skipped
 
     def splits(self) -> dict[str, Sequence[str]]:
         """Split → keys; one split "all" unless every image lies in train/, val/ or test/."""
-        return splits_of(list(self._entries))
+        return self._images.splits()
 
     def read(self, key: str) -> Sample:
         """The pair `key`. Raises `ItemError` for damaged bytes and for images too narrow to halve."""
-        entry = entry_of(self._entries, key, self.path)
-        image = read_image(entry.path, max_pixels=self._max_pixels).image
-        height, width, _ = image.shape
+        whole = self._images.read(key)
+        height, width, _ = whole.input.shape
         if width < 2:
-            raise ItemError(
-                f"{entry.path.name}: {width}×{height} cannot be cut into a left and a right half."
-            )
-        left, right = image[:, : width // 2], image[:, width // 2 :]
-        return Sample(
-            key, np.ascontiguousarray(left), np.ascontiguousarray(right), meta={"source": entry.relative}
-        )
+            name = PurePosixPath(str(whole.meta["source"])).name
+            raise ItemError(f"{name}: {width}×{height} cannot be cut into a left and a right half.")
+        left, right = whole.input[:, : width // 2], whole.input[:, width // 2 :]
+        return Sample(key, np.ascontiguousarray(left), np.ascontiguousarray(right), meta=whole.meta)
