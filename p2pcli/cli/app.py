@@ -11,35 +11,29 @@ from itertools import pairwise
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from p2pcli import __version__
-from p2pcli.cli import export, import_, make_pairs, quickstart, recipes, train, translate
-from p2pcli.cli.help import InOrder, help_page
+from p2pcli.cli.help import help_page
 from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.verbs import Verbs
 from p2pcli.errors import ExitCode, P2PError, did_you_mean
 
 app = typer.Typer(
-    cls=InOrder,
+    cls=Verbs,
     name="p2p",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.add_typer(make_pairs.app, name="make-pairs")
-app.command("train", help=train.HELP, short_help=train.SHORT_HELP)(train.train)
-app.command("translate", help=translate.HELP, short_help=translate.SHORT_HELP)(translate.translate)
-app.command("import", help=import_.HELP, short_help=import_.SHORT_HELP)(import_.import_weights)
-app.command("export", help=export.HELP, short_help=export.SHORT_HELP)(export.export)
-app.command("quickstart", help=quickstart.HELP, short_help=quickstart.SHORT_HELP)(quickstart.quickstart)
-app.add_typer(recipes.app, name="recipes")
 
 HELP = help_page(
     "p2p make-pairs edges photos/ && p2p train && p2p translate film.mp4",
     """Paired datasets, trained image translators and translated films, from ordinary folders and videos.
 
-    New here? [bold]p2p quickstart[/bold] does all three on photos that come with p2p.""",
+    New here? p2p quickstart does all three on photos that come with p2p.""",
 )
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE}
@@ -130,7 +124,8 @@ def _explain_usage(error: typer.TyperException, words: Sequence[str]) -> str:
         hint = did_you_mean(option, [name for name in known if name.startswith("--")])
         hint = f" {hint}" if hint.startswith("Did") else ""
         return f"{path} has no option '{option}'.{hint} {see}"
-    names = getattr(getattr(context, "command", None), "commands", None)
+    group = getattr(context, "command", None)
+    names = group.list_commands(context) if isinstance(group, TyperGroup) and context is not None else []
     message = error.format_message().rstrip(".")
     if names and message.startswith("Missing command"):
         return f"{path} needs one of its commands: {', '.join(names)}. {see}"
@@ -148,12 +143,14 @@ def _explain_usage(error: typer.TyperException, words: Sequence[str]) -> str:
 
 def _command_of(words: Sequence[str]) -> str:
     """The command that `words` begin with: "p2p make-pairs edges"."""
-    path, command = "p2p", get_command(app)
+    path = "p2p"
+    context = typer.Context(get_command(app))
     for word in words:
-        commands = getattr(command, "commands", {})
-        if word not in commands:
+        group = context.command
+        command = group.get_command(context, word) if isinstance(group, TyperGroup) else None
+        if command is None:
             break
-        command = commands[word]
+        context = typer.Context(command, parent=context)
         path = f"{path} {word}"
     return path
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from p2pcli.cli import options
-from p2pcli.cli.help import help_page
+from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation
 from p2pcli.cli.running import Printing, finish, run_job
 from p2pcli.events import Observer, Stop
@@ -16,7 +16,8 @@ from p2pcli.events import Observer, Stop
 if TYPE_CHECKING:
     from p2pcli.jobs.export import ExportReport
 
-SHORT_HELP = "Write a model for the published code to load."
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
 HELP = help_page(
     "p2p export -m runs/shoes --to pth -o latest_net_G.pth",
     """Writes the weights of a model or run under the keys of the published pix2pix, CycleGAN, pix2pixHD and
@@ -24,6 +25,7 @@ HELP = help_page(
 )
 
 
+@app.command("export", cls=Page, help=HELP)
 def export(
     context: typer.Context,
     model: options.Model = None,

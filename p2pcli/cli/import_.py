@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from p2pcli.cli import options
-from p2pcli.cli.help import help_page
+from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation
 from p2pcli.cli.running import Printing, finish, run_job
 from p2pcli.events import Observer, Stop
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 UNSEEN_PANEL = "What keys cannot tell"
 
-SHORT_HELP = "Turn published weights (.pth) into p2p models."
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
 HELP = help_page(
     "p2p import latest_net_G.pth -o model.safetensors",
     """Reads weights of pix2pix, CycleGAN, pix2pixHD and SPADE: network, widths and depths from their keys and
@@ -29,6 +30,7 @@ HELP = help_page(
 )
 
 
+@app.command("import", cls=Page, help=HELP)
 def import_weights(
     context: typer.Context,
     files: Annotated[

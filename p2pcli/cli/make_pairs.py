@@ -11,12 +11,11 @@ from typing import Annotated, Literal
 import typer
 
 from p2pcli.cli.grouped import sharing
-from p2pcli.cli.help import help_page
+from p2pcli.cli.help import Page, Pages, help_page
 from p2pcli.cli.making import Shared, run_maker
 
-app = typer.Typer(rich_markup_mode="rich")
+app = typer.Typer(cls=Pages, rich_markup_mode=None, add_completion=False)
 
-SHORT_HELP = "Make a paired dataset from photos and films: edges, gray, downsample, mask, restore."
 HELP = help_page(
     "p2p make-pairs edges photos/ film.mp4 -o pairs/edges",
     """Turn photos, folders and films into a paired dataset: each picture is the target, and a maker draws
@@ -27,13 +26,13 @@ HELP = help_page(
 )
 
 
-@app.callback(help=HELP, short_help=SHORT_HELP)
+@app.callback(help=HELP)
 def _makers() -> None: ...
 
 
 def _option(name: str, text: str, *, panel: str, default: str = "") -> typer.models.OptionInfo:
     """An option of a maker. None stands for "not given", so the maker's own default is only shown."""
-    shown = f" [dim]\\[default: {default}][/dim]" if default else ""
+    shown = f" [default: {default}]" if default else ""
     info: typer.models.OptionInfo = typer.Option(
         name, help=f"{text}{shown}", show_default=False, rich_help_panel=panel
     )
@@ -49,6 +48,7 @@ _restore = partial(_option, panel="What age does to the picture")
 
 @app.command(
     "edges",
+    cls=Page,
     short_help="Line drawing → photo.",
     help=help_page(
         "p2p make-pairs edges photos/ -o pairs/edges",
@@ -129,6 +129,7 @@ def edges(
 
 @app.command(
     "gray",
+    cls=Page,
     short_help="Gray → colour.",
     help=help_page("p2p make-pairs gray photos/ -o pairs/gray", "Pairs of gray and colour picture."),
 )
@@ -151,6 +152,7 @@ def gray(
 
 @app.command(
     "downsample",
+    cls=Page,
     short_help="Small → large.",
     help=help_page(
         "p2p make-pairs downsample photos/ --factor 4 -o pairs/small",
@@ -192,6 +194,7 @@ def downsample(
 
 @app.command(
     "mask",
+    cls=Page,
     short_help="Holes → whole.",
     help=help_page(
         "p2p make-pairs mask photos/ -o pairs/holes",
@@ -229,6 +232,7 @@ def mask(
 
 @app.command(
     "restore",
+    cls=Page,
     short_help="Old film → clean.",
     help=help_page(
         "p2p make-pairs restore photos/ -o pairs/old",

@@ -47,7 +47,10 @@ Recipe = Annotated[
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="Change one key of the recipe: --set train.epochs=20. May repeat.", show_default=False
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one key of the recipe: --set train.epochs=20. May repeat.",
+        show_default=False,
     ),
 ]
 Workers = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pcli.cli import options
-from p2pcli.cli.help import help_page
+from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation
 from p2pcli.cli.progress import duration
 from p2pcli.cli.running import Printing, finish, run_job
@@ -17,7 +17,8 @@ from p2pcli.events import Observer, Stop
 if TYPE_CHECKING:
     from p2pcli.jobs.quickstart import QuickstartReport
 
-SHORT_HELP = "All three verbs on photos and a clip that come with p2p, in under three minutes."
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
 HELP = help_page(
     "p2p quickstart",
     """Make pairs from a few photos, train a small network on them and translate a clip with sound, all on
@@ -26,6 +27,7 @@ HELP = help_page(
 )
 
 
+@app.command("quickstart", cls=Page, help=HELP)
 def quickstart(
     context: typer.Context,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for all that is made.")] = Path(

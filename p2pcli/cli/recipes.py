@@ -9,25 +9,25 @@ from typing import Annotated
 import typer
 
 from p2pcli.cli import completion, options
+from p2pcli.cli.help import Page, Pages, help_page
 
-app = typer.Typer(rich_markup_mode="rich", invoke_without_command=True)
+app = typer.Typer(cls=Pages, rich_markup_mode=None, add_completion=False, invoke_without_command=True)
 
-LIST_HELP = """[bold]p2p recipes[/bold]
+LIST_HELP = help_page("p2p recipes", "The recipes that come with p2p: name and title, one a line.")
 
-The recipes that come with p2p: name and title, one a line."""
+SHOW_HELP = help_page(
+    "p2p recipes show pix2pix > mine.toml",
+    "Print a recipe's TOML file; edit a copy and train with it: p2p train -r mine.toml",
+)
 
-SHOW_HELP = """[bold]p2p recipes show pix2pix > mine.toml[/bold]
 
-Print a recipe's TOML file; edit a copy and train with it: p2p train -r mine.toml"""
-
-
-@app.callback(help=LIST_HELP, short_help="The recipes that come with p2p: list them, show one.")
+@app.callback(help=LIST_HELP)
 def _default(context: typer.Context, as_json: options.Json = False, debug: options.Debug = False) -> None:
     if context.invoked_subcommand is None:
         _print_list(as_json=as_json)
 
 
-@app.command("list", help=LIST_HELP, short_help="Name and title, one a line.")
+@app.command("list", cls=Page, help=LIST_HELP, short_help="Name and title, one a line.")
 def list_recipes(as_json: options.Json = False, debug: options.Debug = False) -> None:
     """Print every shipped recipe."""
     _print_list(as_json=as_json)
@@ -50,7 +50,7 @@ def _print_list(*, as_json: bool) -> None:
         sys.stdout.write(f"{name:<{width}}  {title}\n")
 
 
-@app.command("show", help=SHOW_HELP, short_help="Print one recipe's TOML.")
+@app.command("show", cls=Page, help=SHOW_HELP, short_help="Print one recipe's TOML.")
 def show(
     name: Annotated[
         str, typer.Argument(help="A name that p2p recipes lists.", autocompletion=completion.recipes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from p2pcli.cli import completion, options
-from p2pcli.cli.help import help_page
+from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation
 from p2pcli.cli.progress import duration
 from p2pcli.cli.running import Printing, finish, run_job
@@ -17,17 +17,19 @@ from p2pcli.events import Observer, Stop
 if TYPE_CHECKING:
     from p2pcli.jobs.train_report import TrainReport
 
-SHORT_HELP = "Train a translator on pairs, or on plain photos with pairs made on the fly."
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
 HELP = help_page(
     "p2p train pairs/edges -r quick -o runs/shoes",
     """Train a network that turns each pair's input into its target. Photos alone will do, with pairs made on
-    the fly: [bold]p2p train photos/ --set pairs.maker=edges[/bold]
+    the fly: p2p train photos/ --set pairs.maker=edges
 
     The run folder holds model.safetensors, best.safetensors, report.html, samples/ and log.jsonl. Ctrl-C
     stops at a safe point; the same command with --resume goes on as if nothing had happened.""",
 )
 
 
+@app.command("train", cls=Page, help=HELP)
 def train(
     context: typer.Context,
     data: Annotated[

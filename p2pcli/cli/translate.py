@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from p2pcli.cli import options
-from p2pcli.cli.help import help_page
+from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation
 from p2pcli.cli.running import Printing, finish, run_job, tally_line
 from p2pcli.events import Observer, Stop
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 MODE_PANEL = "How the network is used"
 
-SHORT_HELP = "Run a trained model over photos, folders and films."
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
 HELP = help_page(
     "p2p translate film.mp4 -m runs/shoes -o out.mp4",
     """Translate photos, folders (the tree is mirrored, names and formats stay), globs and films. The result
@@ -28,6 +29,7 @@ HELP = help_page(
 )
 
 
+@app.command("translate", cls=Page, help=HELP)
 def translate(
     context: typer.Context,
     sources: options.Sources = None,

@@ -7,23 +7,22 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from p2pcli.cli import app
 from p2pcli.cli.making import Shared
+from p2pcli.cli.verbs import command_of
 from p2pcli.jobs.make_pairs import make_pairs
 from p2pcli.pairs import MAKERS
 
 
 def maker_options(maker: str) -> dict[str, str]:
     """Option name → help of what the command of a maker has beyond the shared options."""
-    command = get_command(app).commands["make-pairs"].commands[maker]
+    command = command_of("make-pairs").commands[maker]
     shared = {*Shared.__dataclass_fields__, "help"}
     return {param.name: param.help for param in command.params if param.name not in shared}
 
 
 def test_every_maker_has_its_command():
-    assert sorted(get_command(app).commands["make-pairs"].commands) == sorted(MAKERS)
+    assert sorted(command_of("make-pairs").commands) == sorted(MAKERS)
 
 
 @pytest.mark.parametrize("maker", MAKERS)
