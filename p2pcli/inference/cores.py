@@ -45,6 +45,8 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     all_there = threading.Barrier(parts)
 
     def take_share(_: int) -> None:
+        # Asked first: a thread that has not been asked yet takes over the number that was set last, anywhere.
+        torch.get_num_threads()
         torch.set_num_threads(threads // parts)
         all_there.wait()
 
