@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -112,6 +112,36 @@ class Dropout(nn.Dropout):
     def forward(self, input: Tensor) -> Tensor:
         """Zero elements of `input` with probability `p` while active."""
         return F.dropout(input, self.p, self.training or self.active_in_eval)
+
+
+class PReLU(nn.PReLU):
+    """`nn.PReLU` of one slope for all channels, whose backward pass on a CPU is a leaky ReLU's: 4 times as
+    fast in bfloat16, where torch writes the slope's gradient out for every pixel and adds it up there."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Rectify `input`."""
+        if input.device.type != "cpu" or self.num_parameters != 1 or torch.compiler.is_compiling():
+            return super().forward(input)
+        result: Tensor = _Rectified.apply(input, self.weight)
+        return result
+
+
+class _Rectified(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.slope = float(weight)
+        return F.leaky_relu(x, ctx.slope)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (x,), (gradient,) = ctx.saved_tensors, gradients
+        of_x = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_x = torch.ops.aten.leaky_relu_backward(gradient, x, ctx.slope, False)
+        if ctx.needs_input_grad[1]:
+            of_weight = (gradient * x.clamp_max(0)).sum(dtype=torch.float32).view(1)
+        return of_x, of_weight
 
 
 def _identity(channels: int) -> nn.Module:

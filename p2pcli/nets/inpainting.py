@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from p2pcli.nets.blocks import Network, Norm, SizeNeeds, make_norm
+from p2pcli.nets.convolution import Conv2d
 from p2pcli.nets.spectral import conv2d
 from p2pcli.nets.upsampling import Upsampling, upsampling_layers
 
@@ -19,11 +20,11 @@ class _DilatedBlock(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.ReflectionPad2d(dilation),
-            nn.Conv2d(channels, channels, 3, dilation=dilation),
+            Conv2d(channels, channels, 3, dilation=dilation),
             make_norm(norm)(channels),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
+            Conv2d(channels, channels, 3),
             make_norm(norm)(channels),
         )
 
@@ -56,7 +57,7 @@ class InpaintingGenerator(Network):
         self.size_needs = SizeNeeds(multiple_of=factor, minimum=max(8, factor * (dilation + 1)))
         self.entry = nn.Sequential(
             nn.ReflectionPad2d(3),
-            nn.Conv2d(input_channels, channels, 7),
+            Conv2d(input_channels, channels, 7),
             make_norm(norm)(channels),
             nn.ReLU(inplace=True),
         )
@@ -68,7 +69,7 @@ class InpaintingGenerator(Network):
         self.up = nn.Sequential(
             *(_up(widest >> level, norm=norm, upsampling=upsampling) for level in range(downsamplings))
         )
-        self.exit = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(channels, output_channels, 7), nn.Tanh())
+        self.exit = nn.Sequential(nn.ReflectionPad2d(3), Conv2d(channels, output_channels, 7), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
         """Fill `x` (B, input_channels, H, W): the picture in [-1, 1] and, last, the mask."""
@@ -121,7 +122,7 @@ class GlobalPatchDiscriminator(Network):
 
 
 def _down(channels: int, *, norm: Norm) -> nn.Sequential:
-    convolution = nn.Conv2d(channels, channels * 2, 3, stride=2, padding=1)
+    convolution = Conv2d(channels, channels * 2, 3, stride=2, padding=1)
     return nn.Sequential(convolution, make_norm(norm)(channels * 2), nn.ReLU(inplace=True))
 
 

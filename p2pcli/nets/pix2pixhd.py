@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from p2pcli.nets.blocks import Network, Norm, SizeNeeds, make_norm
+from p2pcli.nets.convolution import Conv2d
 from p2pcli.nets.upsampling import Upsampling, upsampling_layers
 
 
@@ -37,11 +38,11 @@ def half_size(x: Tensor) -> Tensor:
 
 
 def _stem(input_channels: int, channels: int, *, norm: Norm) -> list[nn.Module]:
-    return [nn.ReflectionPad2d(3), nn.Conv2d(input_channels, channels, 7), *_norm_relu(norm, channels)]
+    return [nn.ReflectionPad2d(3), Conv2d(input_channels, channels, 7), *_norm_relu(norm, channels)]
 
 
 def _down(channels: int, *, norm: Norm) -> list[nn.Module]:
-    convolution = nn.Conv2d(channels, channels * 2, 3, stride=2, padding=1)
+    convolution = Conv2d(channels, channels * 2, 3, stride=2, padding=1)
     return [convolution, *_norm_relu(norm, channels * 2)]
 
 
@@ -51,7 +52,7 @@ def _up(channels: int, *, norm: Norm, upsampling: Upsampling) -> list[nn.Module]
 
 
 def _head(channels: int, output_channels: int) -> list[nn.Module]:
-    return [nn.ReflectionPad2d(3), nn.Conv2d(channels, output_channels, 7), nn.Tanh()]
+    return [nn.ReflectionPad2d(3), Conv2d(channels, output_channels, 7), nn.Tanh()]
 
 
 def _norm_relu(norm: Norm, channels: int) -> list[nn.Module]:
@@ -79,11 +80,11 @@ class _ResidualBlock(nn.Module):
         super().__init__()
         self.conv_block = nn.Sequential(
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
+            Conv2d(channels, channels, 3),
             make_norm(norm)(channels),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
+            Conv2d(channels, channels, 3),
             make_norm(norm)(channels),
         )
 

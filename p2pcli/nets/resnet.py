@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from p2pcli.nets.blocks import Dropout, Network, Norm, SizeNeeds, has_bias, make_norm
+from p2pcli.nets.convolution import Conv2d
 from p2pcli.nets.upsampling import Upsampling, upsampling_layers
 
 
@@ -36,13 +37,13 @@ class ResNet(Network):
         bias = has_bias(norm) if bias is None else bias
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(3),
-            nn.Conv2d(input_channels, channels, 7, bias=bias),
+            Conv2d(input_channels, channels, 7, bias=bias),
             norm_layer(channels),
             nn.ReLU(inplace=True),
         ]
         for width in (channels, channels * 2):
             layers += [
-                nn.Conv2d(width, width * 2, 3, 2, 1, bias=bias),
+                Conv2d(width, width * 2, 3, 2, 1, bias=bias),
                 norm_layer(width * 2),
                 nn.ReLU(inplace=True),
             ]
@@ -53,7 +54,7 @@ class ResNet(Network):
                 norm_layer(width // 2),
                 nn.ReLU(inplace=True),
             ]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(channels, output_channels, 7), nn.Tanh()]
+        layers += [nn.ReflectionPad2d(3), Conv2d(channels, output_channels, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ class _Block(nn.Module):
         norm_layer = make_norm(norm)
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=bias),
+            Conv2d(channels, channels, 3, bias=bias),
             norm_layer(channels),
             nn.ReLU(inplace=True),
         ]
@@ -78,7 +79,7 @@ class _Block(nn.Module):
             layers.append(Dropout(0.5))
         layers += [
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=bias),
+            Conv2d(channels, channels, 3, bias=bias),
             norm_layer(channels),
         ]
         self.conv_block = nn.Sequential(*layers)

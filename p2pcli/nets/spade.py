@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from p2pcli.nets.blocks import BatchNorm2d, InstanceNorm2d, Network, SizeNeeds
+from p2pcli.nets.convolution import Conv2d
 from p2pcli.nets.pix2pixhd import half_size
 from p2pcli.nets.spectral import conv2d
 
@@ -48,10 +49,10 @@ class SPADE(nn.Module):
         padding = kernel_size // 2
         self.param_free_norm = _free_norm(norm, channels)
         self.mlp_shared = nn.Sequential(
-            nn.Conv2d(label_channels, hidden, kernel_size, padding=padding), nn.ReLU(inplace=True)
+            Conv2d(label_channels, hidden, kernel_size, padding=padding), nn.ReLU(inplace=True)
         )
-        self.mlp_gamma = nn.Conv2d(hidden, channels, kernel_size, padding=padding)
-        self.mlp_beta = nn.Conv2d(hidden, channels, kernel_size, padding=padding)
+        self.mlp_gamma = Conv2d(hidden, channels, kernel_size, padding=padding)
+        self.mlp_beta = Conv2d(hidden, channels, kernel_size, padding=padding)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Normalise `x` (B, C, H, W), then scale and shift each pixel by what `labels` say there."""
@@ -129,7 +130,7 @@ class SPADEGenerator(Network):
 
         self.fc: nn.Module
         if style_grid is None:
-            self.fc = nn.Conv2d(input_channels, widest, 3, padding=1)
+            self.fc = Conv2d(input_channels, widest, 3, padding=1)
         else:
             self.fc = nn.Linear(_STYLE_SIZE, widest * style_grid[0] * style_grid[1])
         self.head_0 = block(widest, widest)
@@ -139,7 +140,7 @@ class SPADEGenerator(Network):
         for index in range(ups):
             self.add_module(f"up_{index}", block(widest >> index, widest >> (index + 1)))
         self.ups = ups
-        self.conv_img = nn.Conv2d(widest >> ups, output_channels, 3, padding=1)
+        self.conv_img = Conv2d(widest >> ups, output_channels, 3, padding=1)
 
     def forward(self, labels: Tensor, style: Tensor | None = None) -> Tensor:
         """`style` (B, 256), only with `style_grid`; None draws nothing and uses zeros, the prior's mean."""
@@ -261,7 +262,7 @@ def _free_norm(norm: FreeNorm, channels: int) -> nn.Module:
 def _patch_stages(
     input_channels: int, *, channels: int, layers: int, spectral_norm: bool
 ) -> list[nn.Sequential]:
-    first = nn.Conv2d(input_channels, channels, 4, stride=2, padding=2)
+    first = Conv2d(input_channels, channels, 4, stride=2, padding=2)
     stages = [nn.Sequential(first, nn.LeakyReLU(0.2))]
     width = channels
     for index in range(1, layers):
@@ -272,7 +273,7 @@ def _patch_stages(
         )
         normalised = nn.Sequential(convolution, InstanceNorm2d(width))
         stages.append(nn.Sequential(normalised, nn.LeakyReLU(0.2)))
-    return [*stages, nn.Sequential(nn.Conv2d(width, 1, 4, padding=2))]
+    return [*stages, nn.Sequential(Conv2d(width, 1, 4, padding=2))]
 
 
 def _activate(x: Tensor) -> Tensor:

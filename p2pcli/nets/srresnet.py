@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from p2pcli.nets.blocks import Network, Norm, SizeNeeds, make_norm
+from p2pcli.nets.blocks import Network, Norm, PReLU, SizeNeeds, make_norm
+from p2pcli.nets.convolution import Conv2d
 
 
 class _Residual(nn.Module):
@@ -13,10 +14,10 @@ class _Residual(nn.Module):
     def __init__(self, channels: int, *, norm: Norm) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1),
+            Conv2d(channels, channels, 3, padding=1),
             make_norm(norm)(channels),
-            nn.PReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            PReLU(),
+            Conv2d(channels, channels, 3, padding=1),
             make_norm(norm)(channels),
         )
 
@@ -47,15 +48,15 @@ class SRResNet(Network):
             raise ValueError(f"scale {scale}: expected 2, 4 or 8")
         self.size_needs = SizeNeeds(multiple_of=1, minimum=1)
         self.scale = scale
-        self.head = nn.Sequential(nn.Conv2d(input_channels, channels, 9, padding=4), nn.PReLU())
+        self.head = nn.Sequential(Conv2d(input_channels, channels, 9, padding=4), PReLU())
         self.body = nn.Sequential(*(_Residual(channels, norm=norm) for _ in range(blocks)))
-        self.fuse = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), make_norm(norm)(channels))
+        self.fuse = nn.Sequential(Conv2d(channels, channels, 3, padding=1), make_norm(norm)(channels))
         stages = [
-            nn.Sequential(nn.Conv2d(channels, channels * 4, 3, padding=1), nn.PixelShuffle(2), nn.PReLU())
+            nn.Sequential(Conv2d(channels, channels * 4, 3, padding=1), nn.PixelShuffle(2), PReLU())
             for _ in range(scale.bit_length() - 1)
         ]
         self.upscale = nn.Sequential(*stages)
-        self.tail = nn.Conv2d(channels, output_channels, 9, padding=4)
+        self.tail = Conv2d(channels, output_channels, 9, padding=4)
 
     def forward(self, x: Tensor) -> Tensor:
         """Enlarge `x` (B, input_channels, H, W) in [-1, 1]."""
@@ -74,7 +75,7 @@ class SRGANDiscriminator(Network):
     def __init__(self, *, input_channels: int = 3, channels: int = 64, norm: Norm = "batch") -> None:
         super().__init__()
         self.size_needs = SizeNeeds(multiple_of=1, minimum=16)
-        layers: list[nn.Module] = [nn.Conv2d(input_channels, channels, 3, padding=1), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [Conv2d(input_channels, channels, 3, padding=1), nn.LeakyReLU(0.2)]
         width = channels
         for doubling in range(4):
             wider = channels << doubling
@@ -84,7 +85,7 @@ class SRGANDiscriminator(Network):
             width = wider
         self.features = nn.Sequential(*layers)
         self.judge = nn.Sequential(
-            nn.AdaptiveAvgPool2d(6), nn.Conv2d(width, 1024, 6), nn.LeakyReLU(0.2), nn.Conv2d(1024, 1, 1)
+            nn.AdaptiveAvgPool2d(6), Conv2d(width, 1024, 6), nn.LeakyReLU(0.2), Conv2d(1024, 1, 1)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,5 +95,5 @@ class SRGANDiscriminator(Network):
 
 
 def _step(entering: int, leaving: int, *, stride: int, norm: Norm) -> list[nn.Module]:
-    convolution = nn.Conv2d(entering, leaving, 3, stride=stride, padding=1)
+    convolution = Conv2d(entering, leaving, 3, stride=stride, padding=1)
     return [convolution, make_norm(norm)(leaving), nn.LeakyReLU(0.2)]

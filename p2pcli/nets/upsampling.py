@@ -6,6 +6,8 @@ from typing import Literal
 
 from torch import nn
 
+from p2pcli.nets.convolution import Conv2d, ConvTranspose2d
+
 Upsampling = Literal["deconv", "resize", "shuffle"]
 """deconv: as published. resize: nearest ×2, then a 3×3 convolution (Odena et al. 2016, "Deconvolution and
 checkerboard artifacts"). shuffle: sub-pixel convolution (Shi et al. 2016, 1609.05158)."""
@@ -21,12 +23,12 @@ def upsampling_layers(
     """
     if kind == "deconv":
         return [
-            nn.ConvTranspose2d(
+            ConvTranspose2d(
                 input_channels, output_channels, 3, stride=2, padding=1, output_padding=1, bias=bias
             )
         ]
     if kind == "resize":
-        convolution = nn.Conv2d(input_channels, output_channels, 3, padding=1, bias=bias)
+        convolution = Conv2d(input_channels, output_channels, 3, padding=1, bias=bias)
         return [nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), convolution)]
-    convolution = nn.Conv2d(input_channels, output_channels * 4, 3, padding=1, bias=bias)
+    convolution = Conv2d(input_channels, output_channels * 4, 3, padding=1, bias=bias)
     return [nn.Sequential(convolution, nn.PixelShuffle(2))]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pcli.errors import EnvironmentFaultError, UsageError
+from p2pcli.nets.convolution import Conv2d
 
 WEIGHTS_NAME = "vgg19-dcbb9e9d.pth"
 WEIGHTS_URL = f"https://download.pytorch.org/models/{WEIGHTS_NAME}"
@@ -134,7 +135,7 @@ def _modules(count: int) -> list[nn.Module]:
             modules.append(nn.MaxPool2d(2, 2))
         else:
             # Not in place: a caller may ask for the map before a ReLU as well as the one after it.
-            modules += [nn.Conv2d(width, entry, 3, padding=1), nn.ReLU()]
+            modules += [Conv2d(width, entry, 3, padding=1), nn.ReLU()]
             width = entry
     return modules[:count]
 

@@ -66,6 +66,17 @@ class Precision:
         """`network` on the device, its weights in the memory layout; do this before making an optimizer."""
         return network.to(self.device).to(memory_format=self.memory_format)
 
+    def place_fixed(self, network: _Network) -> _Network:
+        """`network`, which never learns, on the device, its convolutions in the format of autocast.
+
+        The results are the same: autocast would cast the weights anew in every pass.
+        """
+        placed = self.place(network).eval()
+        for module in placed.modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(self.dtype)
+        return placed
+
     def image(self, tensor: Tensor) -> Tensor:
         """`tensor` (B, C, H, W) on the device, in the memory layout."""
         return tensor.to(self.device, non_blocking=True, memory_format=self.memory_format)

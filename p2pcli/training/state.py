@@ -114,7 +114,7 @@ def new_state(recipe: Recipe, device: torch.device) -> TrainState:
     for network in networks_of(task).values():
         precision.place(network).train()
     for network in task.fixed.values():
-        precision.place(network).eval()
+        precision.place_fixed(network)
     freeze(task, recipe, epoch=0)
     optimizers = make_optimizers(task, recipe)
     average = averaged_copy(nn.ModuleDict(task.generators)) if train.ema is not None else None

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from p2pcli.nets.blocks import BatchNorm2d, Dropout, InstanceNorm2d, make_norm, normalize_per_sample
+from p2pcli.nets.blocks import (
+    BatchNorm2d,
+    Dropout,
+    InstanceNorm2d,
+    PReLU,
+    make_norm,
+    normalize_per_sample,
+)
 
 
 def trained_norm(channels: int = 4) -> BatchNorm2d:
@@ -76,3 +83,13 @@ def test_dropout_stays_on_in_evaluation_only_where_asked() -> None:
 @pytest.mark.parametrize("name", ["batch", "instance", "none"])
 def test_every_norm_keeps_the_shape(name: str) -> None:
     assert make_norm(name)(4)(torch.randn(2, 4, 3, 3)).shape == (2, 4, 3, 3)  # type: ignore[arg-type]
+
+
+def test_prelu_and_its_gradients_equal_torchs() -> None:
+    x, found = torch.randn(2, 4, 5, 5), []
+    for rectify in (PReLU(), nn.PReLU()):
+        entering = x.clone().requires_grad_()
+        y = rectify(entering)
+        found.append([y, *torch.autograd.grad(y.square().sum(), (entering, rectify.weight))])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from p2pcli.nets import convolution
-from p2pcli.nets.convolution import Conv2d, ConvTranspose2d
+from p2pcli.nets.convolution import Conv2d, ConvTranspose2d, convolve
 
 Layer = Conv2d | ConvTranspose2d
 
@@ -87,5 +89,57 @@ def test_float32_and_other_layouts_and_large_images_stay_with_torch(kind: type[L
     assert not takes_the_matrix_form(layer(kind), image(128, 64))
 
 
-def test_odd_sides_stay_with_torch() -> None:
-    assert not takes_the_matrix_form(layer(Conv2d), image(5, 4))
+GEOMETRIES = [
+    # kernel, stride, padding, dilation
+    (3, 1, 0, 1),
+    (3, 1, 1, 1),
+    (3, 2, 1, 1),
+    (4, 1, 2, 1),
+    (4, 2, 2, 1),
+    (3, 1, 2, 2),
+    (6, 1, 0, 1),
+]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("kernel", "stride", "padding", "dilation"), GEOMETRIES)
+def test_every_geometry_equals_a_float32_convolution(
+    kernel: int, stride: int, padding: int, dilation: int, bias: bool
+) -> None:
+    torch.manual_seed(0)
+    network = Conv2d(24, 16, kernel, stride, padding, dilation, bias=bias)
+    assert_equals_float32(network.to(memory_format=torch.channels_last), image(9, 6))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "margin"), [(3, 2, 1, 1), (3, 1, 1, 0), (2, 2, 0, 0)]
+)
+def test_every_transposed_geometry_equals_a_float32_convolution(
+    kernel: int, stride: int, padding: int, margin: int, bias: bool
+) -> None:
+    torch.manual_seed(0)
+    network = ConvTranspose2d(24, 16, kernel, stride, padding, margin, bias=bias)
+    assert_equals_float32(network.to(memory_format=torch.channels_last), image(5, 4))
+
+
+def assert_equals_float32(network: nn.Module, x: Tensor) -> None:
+    assert takes_the_matrix_form(network, x)
+    rounded, exact = (results(network, x, bfloat16=bfloat16) for bfloat16 in (True, False))
+    for ours, theirs in zip(rounded, exact, strict=True):
+        assert ours.shape == theirs.shape
+        assert (ours.float() - theirs).norm() < 0.007 * theirs.norm()
+
+
+@pytest.mark.parametrize("settings", [{"groups": 2}, {"padding_mode": "reflect"}, {"padding": (1, 0)}])
+def test_layers_with_other_settings_stay_with_torch(settings: dict[str, Any]) -> None:
+    network = Conv2d(24, 16, 3, **settings).to(memory_format=torch.channels_last)
+    assert not takes_the_matrix_form(network, image(8, 8))
+
+
+def test_weights_that_are_no_parameter_take_the_matrix_form_too() -> None:
+    network, x = layer(Conv2d), image(8, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        free = convolve(x, network.weight * 1, None, stride=2, padding=1)
+        assert type(free.grad_fn).__name__ == "_DownBackward"
+        assert torch.equal(free, network(x))

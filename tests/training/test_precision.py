@@ -8,6 +8,7 @@ import torch
 from p2pcli.errors import UsageError
 from p2pcli.inference.precision import pick_dtype
 from p2pcli.nets import PatchGAN
+from p2pcli.nets.vgg import VGG19Features
 from p2pcli.training.precision import Precision, fastest_dtype
 
 
@@ -77,3 +78,12 @@ def test_layers_compute_in_the_format_inside_autocast() -> None:
     precision, convolution = Precision("cpu", name="bfloat16"), torch.nn.Conv2d(3, 3, 1)
     with precision.autocast():
         assert convolution(torch.zeros(1, 3, 2, 2)).dtype == torch.bfloat16
+
+
+def test_a_fixed_network_gives_what_autocast_would_give_of_its_float32_weights() -> None:
+    precision, x = Precision("cpu", name="bfloat16"), torch.rand(1, 3, 32, 32)
+    network = precision.place(VGG19Features(layers=("relu2_1",)))
+    with precision.autocast():
+        expected = network(x)[0]
+        assert torch.equal(precision.place_fixed(network)(x)[0], expected)
+    assert network.features[0].weight.dtype == torch.bfloat16
