@@ -4,7 +4,7 @@
 
 `train` runs for two epochs on photos made here, with edges drawn on the fly; its rate is read off its
 progress events, so that the last validation and checkpoint, which a short run cannot spread, stay outside. In
-the first epoch every photo is decoded; in all others its pixels are still there, and only edges are drawn. The
+the first epoch every photo is decoded; in all others its pixels are there, and only edges are drawn. The
 bare step runs the same task on one batch that is already there, before and after.
 """
 
