@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from typer.main import get_command
 from p2pcli import __version__
 from p2pcli.cli.help import help_page
 from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.native_output import without_native_output
 from p2pcli.cli.verbs import Verbs
 from p2pcli.errors import ExitCode, P2PError, did_you_mean
 
@@ -63,9 +65,10 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (None: the process's own); give its exit code. Errors are one line on stderr."""
     words = list(sys.argv[1:] if args is None else args)
     try:
-        result = get_command(app).main(
-            args=words, prog_name="p2p", standalone_mode=False, obj=Invocation(tuple(words))
-        )
+        with nullcontext() if "--debug" in words else without_native_output():
+            result = get_command(app).main(
+                args=words, prog_name="p2p", standalone_mode=False, obj=Invocation(tuple(words))
+            )
         sys.stdout.flush()
         return result if isinstance(result, int) else int(ExitCode.OK)
     except BrokenPipeError:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from p2pcli.cli.native_output import stderr_descriptor
 from p2pcli.errors import ExitCode
 from p2pcli.events import Stop
 
@@ -67,4 +68,4 @@ def _end_now(code: int) -> None:
 
 def _write(text: str) -> None:
     # Not through sys.stderr: the handler may have interrupted a write to it.
-    os.write(2, text.encode())
+    os.write(stderr_descriptor(), text.encode())

@@ -45,6 +45,15 @@ def train(
     output: options.Output = None,
     overrides: options.Set = None,
     init: options.Init = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            help="VGG19's weights for the perceptual term, as torchvision stores them. Nothing: torch's "
+            "cache, else they are fetched.",
+            show_default=False,
+        ),
+    ] = None,
     resume: options.Resume = False,
     device: options.DeviceOption = "auto",
     workers: options.Workers = None,
@@ -78,6 +87,7 @@ def train(
             output=output,
             overrides=overrides or [],
             init=init or [],
+            weights=weights,
             device=device,
             seed=seed,
             limit=limit,

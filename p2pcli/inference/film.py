@@ -42,7 +42,7 @@ def translate_film(
         marked = source_mark(task.entry.path)
         info = probe(task.entry.path)
         with read_frames(task.entry.path) as reader:
-            film = _Film(task, info, progress.observe)
+            film = _Film(task, info, progress.observe, translator.scale)
             completed = _run(film, reader, translator, batch_size=batch_size, workers=workers, stop=stop)
             if completed:
                 progress.ledger.begin(task.relative)
@@ -107,6 +107,8 @@ class _Film:
     task: Task
     info: VideoInfo
     observe: Observer
+    scale: int = 1
+    """Px of the result for one of the source."""
     writer: VideoWriter | None = None
     written: int = 0
     failed: int = 0
@@ -120,7 +122,7 @@ class _Film:
 
     def finish(self, frame: Frame, outcome: Outcome[Image, Image]) -> None:
         """Write one frame, in order; the source's where there is no translation."""
-        image = frame.image if outcome.result is None else outcome.result
+        image = self._enlarged(frame.image) if outcome.result is None else outcome.result
         if outcome.error is not None:
             self.failed += 1
             self.first_error = self.first_error or outcome.error
@@ -142,6 +144,10 @@ class _Film:
         self.written += 1
         if self.written % _EVENT_EVERY == 0:
             self.observe(Advanced(self.stage, self.written, self.failed))
+
+    def _enlarged(self, image: Image) -> Image:
+        height, width = image.shape[:2]
+        return resize(image, width * self.scale, height * self.scale) if self.scale > 1 else image
 
     def close(self) -> None:
         """Check the film and put it in place. Raises `ItemError` where not one frame was translated."""

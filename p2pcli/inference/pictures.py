@@ -49,7 +49,7 @@ def translate_pictures(
     def decode(task: Task) -> Picture:
         marked = source_mark(task.entry.path)
         source = read_image(task.entry.path, max_pixels=max_pixels).image
-        extras = _beside(task.entry.path, translator.recipe.data.folders, max_pixels=max_pixels)
+        extras = _beside(task.entry.path, translator.data.folders, max_pixels=max_pixels)
         return Picture(source, translator.prepare(source, task.entry.key, extras=extras), marked)
 
     def bucket(picture: Picture) -> Hashable:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from p2pcli.conditions import as_picture, channels_of, further_layers, input_planes, main_layers
 from p2pcli.errors import UsageError
-from p2pcli.image import Image, as_gray8, as_rgb8, resize
+from p2pcli.image import Image
 from p2pcli.inference.cores import run_by_core
 from p2pcli.inference.device import choose_device, describe_device
+from p2pcli.inference.fitting import as_images, pad, runs_of_equals, with_channels
 from p2pcli.inference.model_file import ModelInfo, read_model
 from p2pcli.inference.modes import inference_mode
+from p2pcli.inference.outside import dtype_for, is_from_outside, read_outside, require_no_modes, tiling_for
 from p2pcli.inference.precision import free_memory, pick_dtype, reduced_copy
 from p2pcli.inference.preparation import Preparation, Prepare, preparation_for
+from p2pcli.inference.tiling import TILE_BYTES, Tiling, run_in_tiles
 from p2pcli.nets.blocks import SizeNeeds, Statistics
 from p2pcli.randomness import rng_for
-from p2pcli.recipe import Recipe
+from p2pcli.recipe import Data, Recipe
 from p2pcli.tasks import build_generator
 from p2pcli.tasks.networks import recipe_of_direction, runnable, state_of
 from p2pcli.tasks.unpaired import DIRECTIONS
@@ -41,26 +44,37 @@ def load_model(
 ) -> Translator:
     """The translator stored in a model file, or in a run folder (see `model_in`).
 
+    A file of another project (.pth, .safetensors) is read through spandrel: see `p2pcli.inference.outside`.
     `precision` is "auto", "float32", "bfloat16" or "float16"; `statistics` ("sample" or "running") and
     `dropout` default to what the model's recipe says. `prepare` says whether pictures go through the pair
     maker that made the training inputs (see `preparation_for`). `direction`, "AtoB" or "BtoA", chooses one
     of the two generators of an unpaired model; None: AtoB. Raises `UsageError` where the file is no model or
-    does not hold that direction, `EnvironmentFaultError` where the device is not there.
+    does not hold that direction, `EnvironmentFaultError` where the device or spandrel is not there.
     """
     where = choose_device(device)
     dtype = pick_dtype(precision, where)
     if statistics not in (None, "sample", "running"):
         raise UsageError(f"no batch-norm statistics '{statistics}'. Known: sample, running.")
     file = model_in(Path(path))
+    if is_from_outside(file):
+        require_no_modes(
+            file, statistics=statistics, dropout=dropout, direction=direction, maker=prepare == "maker"
+        )
+        return _outside_translator(file, where, dtype, is_asked=precision != "auto", seed=seed)
     state, recipe, info = read_model(file)
     if info.role != "generator":
         raise UsageError(
             f"{file}: holds a {info.role}, which translates nothing. Give it the generator's file."
         )
     network, recipe = _generator_in(file, state, recipe, direction=direction)
+    network = network.to(where).eval().requires_grad_(False)
     return Translator(
         network,
-        recipe,
+        recipe.data,
+        running=reduced_copy(network, dtype),
+        scale=recipe.data.scale,
+        bytes_per_pixel=_bytes_per_pixel(recipe, dtype),
+        recipe=recipe,
         path=file,
         info=info,
         device=where,
@@ -70,6 +84,38 @@ def load_model(
         preparation=preparation_for(recipe, info, prepare=prepare, seed=seed),
         seed=seed,
     )
+
+
+def _outside_translator(
+    file: Path, where: torch.device, dtype: torch.dtype, *, is_asked: bool, seed: int
+) -> Translator:
+    """The translator of a model of another project."""
+    outside = read_outside(file)
+    network = outside.network.to(where).eval().requires_grad_(False)
+    dtype = dtype_for(network, dtype, is_asked=is_asked)
+    running = network.computing_in(dtype)
+    return Translator(
+        network,
+        outside.data,
+        running=running,
+        scale=network.scale,
+        bytes_per_pixel=running.bytes_per_pixel,
+        tiling=tiling_for(running, where),
+        about=outside.about,
+        path=file,
+        device=where,
+        dtype=dtype,
+        input_dtype=torch.float32,
+        seed=seed,
+    )
+
+
+def _bytes_per_pixel(recipe: Recipe, dtype: torch.dtype) -> float:
+    """About what the network needs at its peak (seen in bfloat16: full U-Net 103, ResNet 254)."""
+    section = recipe.generator
+    values = section.channels * (0.75 if section.name == "unet" else 2.0)
+    # 48: the picture and its translation as float32, padded and whole.
+    return 48 + values * torch.empty((), dtype=dtype).element_size()
 
 
 def _generator_in(
@@ -118,29 +164,48 @@ class Translator:
     def __init__(
         self,
         network: nn.Module,
-        recipe: Recipe,
+        data: Data,
         *,
+        running: nn.Module,
         path: Path,
-        info: ModelInfo,
         device: torch.device,
         dtype: torch.dtype,
-        statistics: Statistics,
-        dropout: bool,
-        preparation: Preparation,
-        seed: int,
+        bytes_per_pixel: float,
+        scale: int = 1,
+        recipe: Recipe | None = None,
+        info: ModelInfo | None = None,
+        statistics: Statistics = "sample",
+        dropout: bool = False,
+        preparation: Preparation | None = None,
+        seed: int = 0,
+        input_dtype: torch.dtype | None = None,
+        tiling: Tiling | None = None,
+        about: str = "",
     ) -> None:
-        self.network = network.to(device).eval().requires_grad_(False)
-        """float32 (B, C, H, W) in [-1, 1] → the same, for sides that `size_needs` allows."""
+        self.network = network
+        """float32 (B, C, H, W) in [-1, 1] → the same, `scale` times as large, for sides that `size_needs`
+        allows."""
+        self.data = data
+        """What the network sees and makes."""
+        self.scale = scale
         self.recipe = recipe
-        self.path = path
+        """None for a model of another project."""
         self.info = info
+        self.path = path
         self.device = device
         self.dtype = dtype
         self.statistics: Statistics = statistics
         self.dropout = dropout
-        self.preparation = preparation
+        self.preparation = preparation or Preparation()
         self.seed = seed
-        self._running = reduced_copy(self.network, dtype)
+        self.bytes_per_pixel = bytes_per_pixel
+        """About what the network needs at its peak for each pixel of its input."""
+        self.tiling = tiling
+        """How larger pictures are cut; None: they go through whole."""
+        self.about = about
+        """A sentence on a model of another project, with its licence."""
+        self._running = running
+        self._input_dtype = input_dtype or dtype
 
     @property
     def size_needs(self) -> SizeNeeds:
@@ -155,7 +220,8 @@ class Translator:
         def padded(side: int) -> int:
             return max(needs.minimum, -(-side // needs.multiple_of) * needs.multiple_of)
 
-        return padded(image.shape[0]), padded(image.shape[1])
+        height, width = padded(image.shape[0]), padded(image.shape[1])
+        return (max(height, width),) * 2 if needs.is_square else (height, width)
 
     def batch_that_suits(self, bucket: Hashable) -> int:
         """How many pictures of this size ((height, width, …), padded) to put through the network at once.
@@ -164,19 +230,18 @@ class Translator:
         GPU what fits into half of the memory that is free.
         """
         assert isinstance(bucket, tuple)
-        pixels = int(bucket[0]) * int(bucket[1])
+        pixels = self._pixels_at_once(int(bucket[0]), int(bucket[1]))
+        needed = pixels * self.bytes_per_pixel
         if self.device.type != "cuda":
-            return max(1, min(8, 8 * 256 * 256 // pixels))
+            return max(1, min(8, 8 * 256 * 256 // pixels, int(TILE_BYTES / needed)))
         free, _ = torch.cuda.mem_get_info(self.device)
-        return max(1, min(64, int(free / 2 / (pixels * self.bytes_per_pixel))))
+        return max(1, min(64, int(free / 2 / needed)))
 
-    @property
-    def bytes_per_pixel(self) -> float:
-        """About what the network needs at its peak (seen in bfloat16: full U-Net 103, ResNet 254)."""
-        section = self.recipe.generator
-        values = section.channels * (0.75 if section.name == "unet" else 2.0)
-        # 48: the picture and its translation as float32, padded and whole.
-        return 48 + values * torch.empty((), dtype=self.dtype).element_size()
+    def _pixels_at_once(self, height: int, width: int) -> int:
+        """How many of a picture's pixels are in the network at a time."""
+        if self.tiling is None:
+            return height * width
+        return min(height, self.tiling.side_px) * min(width, self.tiling.side_px)
 
     def describe(self) -> str:
         """A sentence on how the model runs: device, format, statistics, dropout."""
@@ -214,7 +279,7 @@ class Translator:
         """
         if image.dtype not in (np.uint8, np.uint16):
             raise UsageError(f"an image is uint8 or uint16, not {image.dtype}. Convert it first.")
-        channels = self.recipe.data.input_channels
+        channels = self.data.input_channels
         if channels not in (1, 3):
             raise UsageError(
                 f"{self.path}: its network sees {channels} channels (labels, several pictures); a picture "
@@ -223,8 +288,8 @@ class Translator:
         if self.preparation.apply is not None:
             image = self.preparation.apply(image, key)
         if not self._is_packed:
-            return _with_channels(image, channels)
-        data, (height, width), further = self.recipe.data, image.shape[:2], extras or {}
+            return with_channels(image, channels)
+        data, (height, width), further = self.data, image.shape[:2], extras or {}
         main = main_layers(
             image, data, width=width, height=height, name=key or "the picture", mask=further.get("mask")
         )
@@ -234,7 +299,7 @@ class Translator:
     @property
     def _is_packed(self) -> bool:
         """True where the network sees more, or something else, than a picture."""
-        data = self.recipe.data
+        data = self.data
         return not data.is_plain and data.scale == 1
 
     def run(self, inputs: Sequence[Image], sources: Sequence[Image], keys: Sequence[str]) -> list[Image]:
@@ -244,16 +309,24 @@ class Translator:
             singles = zip(inputs, sources, keys, strict=True)
             return [self.run([one], [source], [key])[0] for one, source, key in singles]
         self._require_memory(len(inputs), self.padded_size(inputs[0]))
-        batch = torch.cat([self._padded(group) for group in _runs_of_equals(inputs)])
+        batch = torch.cat([self._padded(group) for group in runs_of_equals(inputs)])
         with inference_mode(self._running, statistics=self.statistics, dropout=self.dropout):
-            outputs: Tensor = self._drawn(batch.to(self.dtype), keys[0])
-        if self._is_packed:
-            return self._completed(outputs, inputs, sources)
-        return _as_images(outputs, inputs, sources, scale=self.recipe.data.scale)
+            if self._is_packed:
+                return self._completed(self._drawn(batch, keys[0]), inputs, sources)
+            made = self._made(batch, keys[0], dtype=sources[0].dtype)
+        return as_images(made, inputs, sources, scale=self.scale)
+
+    def _made(self, batch: Tensor, key: str, *, dtype: np.dtype[Any]) -> Image:
+        """What the network makes of `batch`, as one array (B, H, W, C) of `dtype`."""
+
+        def whole(part: Tensor) -> Image:
+            return to_images(self._drawn(part, key), dtype=dtype)
+
+        return whole(batch) if self.tiling is None else run_in_tiles(batch, whole, self.tiling)
 
     def _completed(self, outputs: Tensor, inputs: Sequence[Image], sources: Sequence[Image]) -> list[Image]:
         """Results as pictures: with the source's lightness, around holes the source itself."""
-        data, results = self.recipe.data, []
+        data, results = self.data, []
         for output, packed, source in zip(outputs, inputs, sources, strict=True):
             height, width = packed.shape[:2]
             left, top = (output.shape[2] - width) // 2, (output.shape[1] - height) // 2
@@ -265,16 +338,16 @@ class Translator:
                 # From the source itself, which may have 16 bits: what is not in a hole stays as it is.
                 hole = packed[:, :, channels_of(data)["hole"]] > 0
                 opaque = source[:, :, :3] if source.shape[2] == 4 else source
-                image = np.where(hole, image, _with_channels(opaque, image.shape[2]))
+                image = np.where(hole, image, with_channels(opaque, image.shape[2]))
             elif source.shape[2] == 4 and not is_map:
-                image = np.concatenate([_with_channels(image, 3), source[:, :, 3:]], axis=2)
+                image = np.concatenate([with_channels(image, 3), source[:, :, 3:]], axis=2)
             results.append(np.ascontiguousarray(image))
         return results
 
     def _require_memory(self, count: int, size: tuple[int, int]) -> None:
         """Raise `MemoryError` before the system ends the process, which a CPU's allocator cannot foresee."""
         free = free_memory() if self.device.type == "cpu" else None
-        needed = count * size[0] * size[1] * self.bytes_per_pixel
+        needed = count * self._pixels_at_once(*size) * self.bytes_per_pixel
         if free is not None and needed > free:
             raise MemoryError(
                 f"{count} × {size[1]}×{size[0]} px need about {needed / 1e9:.1f} GB in this network; "
@@ -282,7 +355,10 @@ class Translator:
             )
 
     def _drawn(self, batch: Tensor, key: str) -> Tensor:
-        if not self.dropout and self.device.type == "cpu" and self.dtype != torch.float32:
+        batch = batch.to(self._input_dtype)
+        # A network of another project may keep something between calls: it is called from one thread.
+        is_ours = self.recipe is not None
+        if is_ours and not self.dropout and self.device.type == "cpu" and self.dtype != torch.float32:
             # In float32 a picture comes out the same to the last bit, whatever shares its batch.
             return run_by_core(self._running, batch)
         if not self.dropout:
@@ -297,66 +373,10 @@ class Translator:
         height, width = images[0].shape[:2]
         padded_height, padded_width = self.padded_size(images[0])
         if self._is_packed:
-            batch = input_planes(stacked(images).to(self.device), self.recipe.data)
+            batch = input_planes(stacked(images).to(self.device), self.data)
         else:
             batch = to_batch(images, device=self.device)
         left, top = (padded_width - width) // 2, (padded_height - height) // 2
-        batch = _pad(batch, (left, padded_width - width - left, 0, 0), shorter=width)
-        batch = _pad(batch, (0, 0, top, padded_height - height - top), shorter=height)
+        batch = pad(batch, (left, padded_width - width - left, 0, 0), shorter=width)
+        batch = pad(batch, (0, 0, top, padded_height - height - top), shorter=height)
         return batch.contiguous(memory_format=torch.channels_last)
-
-
-def _as_images(
-    outputs: Tensor, inputs: Sequence[Image], sources: Sequence[Image], *, scale: int
-) -> list[Image]:
-    """Crop to the size of `inputs` times `scale`; dtype and alpha come from `sources`."""
-    results = []
-    for image, seen, source in zip(to_images(outputs, dtype=sources[0].dtype), inputs, sources, strict=True):
-        height, width = seen.shape[0] * scale, seen.shape[1] * scale
-        # In steps of the input's pixels, as it was padded.
-        left, top = (image.shape[1] - width) // (2 * scale), (image.shape[0] - height) // (2 * scale)
-        left, top = left * scale, top * scale
-        cropped = image[top : top + height, left : left + width]
-        if source.shape[2] == 4 and source.shape[:2] == seen.shape[:2]:
-            colours = np.repeat(cropped, 3, axis=2) if cropped.shape[2] == 1 else cropped
-            alpha = resize(source[:, :, 3:], width, height, kernel="bicubic")
-            cropped = np.concatenate([colours, alpha], axis=2)
-        results.append(np.ascontiguousarray(cropped))
-    return results
-
-
-def _pad(batch: Tensor, sides: tuple[int, int, int, int], *, shorter: int) -> Tensor:
-    """Reflect `sides` px, without doubling the edge; repeat the edge where the picture is too small."""
-    if not any(sides):
-        return batch
-    return F.pad(batch, sides, mode="reflect" if max(sides) < shorter else "replicate")
-
-
-def _with_channels(image: Image, channels: int) -> Image:
-    """`image` with 1 or 3 channels, without alpha; uint16 stays uint16."""
-    if image.shape[2] == channels:
-        return image
-    if image.dtype == np.uint8:
-        return as_gray8(image) if channels == 1 else as_rgb8(image)
-    colours = image
-    if image.shape[2] == 4:
-        opacity = image[:, :, 3:].astype(np.float64) / 65535
-        colours = np.rint(image[:, :, :3] * opacity + 65535 * (1 - opacity)).astype(np.uint16)
-    if colours.shape[2] == channels:
-        return colours
-    if colours.shape[2] == 1:
-        return np.repeat(colours, 3, axis=2)
-    # BT.601 luma, as `as_gray8` has it.
-    luma: Image = np.rint(colours @ np.array([0.299, 0.587, 0.114])).astype(np.uint16)
-    return luma[:, :, None]
-
-
-def _runs_of_equals(images: Sequence[Image]) -> list[list[Image]]:
-    """`images` in order, cut where shape or dtype changes."""
-    runs: list[list[Image]] = []
-    for image in images:
-        if runs and (runs[-1][0].shape, runs[-1][0].dtype) == (image.shape, image.dtype):
-            runs[-1].append(image)
-        else:
-            runs.append([image])
-    return runs

@@ -63,6 +63,7 @@ def train(
     overwrite: bool = False,
     dry_run: bool = False,
     init: Iterable[str | Path] = (),
+    weights: str | Path | None = None,
     observe: Observer = ignore,
     stop: Stop | None = None,
 ) -> TrainReport:
@@ -73,6 +74,7 @@ def train(
     the like. `limit`: only the first so many training pairs. `dry_run` writes nothing. A run that was ended
     by `stop` or killed goes on with `resume=True`, to the same weights as if it had not been (CPU, float32).
     `init`: model files or run folders to start from (`train.init_from`); `recipe` None then means theirs.
+    `weights`: VGG19's, for the perceptual term (`losses.perceptual_weights`).
 
     Raises `P2PError` children: `UsageError`, `NothingMatchedError`, `EnvironmentFaultError` (device, disk,
     memory), `ResumeMismatchError`; a plain `P2PError` where a loss is not finite.
@@ -82,7 +84,14 @@ def train(
     with joined(place) as processes:
         observe = observe if processes.is_first else ignore
         chosen = choose(
-            data, recipe=recipe, output=output, overrides=overrides, seed=seed, resume=resume, init=init
+            data,
+            recipe=recipe,
+            output=output,
+            overrides=overrides,
+            seed=seed,
+            resume=resume,
+            init=init,
+            weights=weights,
         )
         for note in chosen.notes:
             observe(Note(note))

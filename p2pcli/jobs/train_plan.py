@@ -50,12 +50,15 @@ def choose(
     seed: int | None,
     resume: bool,
     init: Iterable[str | Path] = (),
+    weights: str | Path | None = None,
 ) -> Chosen:
     """Fill what was left open: newest dataset, recipe, run folder; a resumed run knows its own."""
     notes: list[str] = []
     origins = [str(path) for path in init]
     changes = [*overrides, *([] if seed is None else [f"train.seed={seed}"])]
     changes += [f"train.init_from={json.dumps(origins, ensure_ascii=False)}"] if origins else []
+    if weights is not None:
+        changes.append(f"losses.perceptual_weights={json.dumps(str(weights), ensure_ascii=False)}")
     if resume and data is None and output is None:
         output = newest_run(Path("runs"))
         notes.append(f"Resuming {output}, the newest run.")

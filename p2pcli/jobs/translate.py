@@ -160,7 +160,7 @@ def _tasks(
     entries = listing.entries[:limit]
     if is_single:
         return [single_task(entries, target)]
-    return folder_tasks(entries, target, encoding=encoding, channels=translator.recipe.data.target_channels)
+    return folder_tasks(entries, target, encoding=encoding, channels=translator.data.target_channels)
 
 
 def _record(target: Path, *, is_single: bool) -> Path:
@@ -170,6 +170,7 @@ def _record(target: Path, *, is_single: bool) -> Path:
 
 def _work_fingerprint(translator: Translator, *, precision: str, quality: int, direction: str | None) -> str:
     """Changes with everything that may change a pixel, but for the device and the batch size."""
+    recipe = translator.recipe
     return fingerprint(
         {
             "model": file_hash(translator.path),
@@ -179,7 +180,7 @@ def _work_fingerprint(translator: Translator, *, precision: str, quality: int, d
             "maker": translator.preparation.maker,
             "maker_options": dict(translator.preparation.options),
             "quality": quality,
-            **({"direction": direction} if translator.recipe.task == "unpaired" else {}),
+            **({"direction": direction} if recipe is not None and recipe.task == "unpaired" else {}),
         }
     )
 
@@ -187,6 +188,8 @@ def _work_fingerprint(translator: Translator, *, precision: str, quality: int, d
 def _tell(translator: Translator, tasks: Sequence[Task], progress: Progress, *, is_chosen: bool) -> None:
     chosen = f", the newest under runs/ (-m {translator.path} repeats this)" if is_chosen else ""
     progress.note(f"model: {translator.path}{chosen}")
+    if translator.about:
+        progress.note(f"{translator.path.name}: {translator.about}")
     progress.note(translator.describe(), level="detail")
     if translator.preparation.maker is not None:
         progress.note(translator.preparation.describe())

@@ -23,6 +23,8 @@ class SizeNeeds:
     """Height and width must be multiples of this."""
     minimum: int
     """Smallest side in px."""
+    is_square: bool = False
+    """Height and width must be equal."""
 
 
 class Network(nn.Module):

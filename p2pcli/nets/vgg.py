@@ -113,7 +113,8 @@ def _cached_or_fetched() -> Path:
     if importlib.util.find_spec("torchvision") is None:
         raise EnvironmentFaultError(
             f"the perceptual loss needs VGG19 weights, and {path} is not there. "
-            f"Run pip install 'p2pcli[perceptual]' to have them fetched, or put {WEIGHTS_URL} there."
+            f"Run pip install 'p2pcli[perceptual]' to have them fetched, put {WEIGHTS_URL} there, or name "
+            "the file with --weights."
         )
     from torchvision.models import VGG19_Weights
 

@@ -16,7 +16,7 @@ def test_the_job_gets_what_was_typed(run, fake_job):
     run(
         "train", "pairs", "-r", "quick", "-o", "runs/a", "--set", "train.epochs=2", "--set", "losses.l1=10",
         "--init", "runs/b", "--init", "g.safetensors", "--device", "cpu", "--seed", 7, "--limit", 9, "-j", 2,
-        "--resume", "--overwrite", "--dry-run",
+        "--weights", "vgg.pth", "--resume", "--overwrite", "--dry-run",
     )  # fmt: skip
     observed = {name: value for name, value in job.options.items() if name not in ("observe", "stop")}
     assert job.args == (Path("pairs"),)
@@ -25,6 +25,7 @@ def test_the_job_gets_what_was_typed(run, fake_job):
         "output": Path("runs/a"),
         "overrides": ["train.epochs=2", "losses.l1=10"],
         "init": [Path("runs/b"), Path("g.safetensors")],
+        "weights": Path("vgg.pth"),
         "device": "cpu",
         "seed": 7,
         "limit": 9,

@@ -381,3 +381,12 @@ def test_vgg_weights_are_read_from_a_file(tmp_path: Any) -> None:
     network = load_vgg19(layers=("relu1_1",), weights=tmp_path / "vgg.pth")
     assert torch.equal(network.features[0].weight, state["features.0.weight"])
     assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_vgg_weights_in_torchs_cache_are_found(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    state = VGG19Features(layers=("relu1_1",)).state_dict()
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    torch.save(state, tmp_path / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth")
+    network = load_vgg19(layers=("relu1_1",))
+    assert torch.equal(network.features[0].weight, state["features.0.weight"])

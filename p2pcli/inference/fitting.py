@@ -1,0 +1,68 @@
+"""Pictures as a network takes them, and its results as pictures again: channels, padding, cropping, alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+
+from p2pcli.image import Image, as_gray8, as_rgb8, resize
+
+
+def as_images(made: Image, inputs: Sequence[Image], sources: Sequence[Image], *, scale: int) -> list[Image]:
+    """Crop to the size of `inputs` times `scale`; dtype and alpha come from `sources`."""
+    results = []
+    for image, seen, source in zip(made, inputs, sources, strict=True):
+        height, width = seen.shape[0] * scale, seen.shape[1] * scale
+        # In steps of the input's pixels, as it was padded.
+        left, top = (image.shape[1] - width) // (2 * scale), (image.shape[0] - height) // (2 * scale)
+        left, top = left * scale, top * scale
+        cropped = image[top : top + height, left : left + width]
+        if source.shape[2] == 4 and source.shape[:2] == seen.shape[:2]:
+            colours = np.repeat(cropped, 3, axis=2) if cropped.shape[2] == 1 else cropped
+            alpha = resize(source[:, :, 3:], width, height, kernel="bicubic")
+            cropped = np.concatenate([colours, alpha], axis=2)
+        results.append(np.ascontiguousarray(cropped))
+    return results
+
+
+def pad(batch: Tensor, sides: tuple[int, int, int, int], *, shorter: int) -> Tensor:
+    """Reflect `sides` (left, right, top, bottom) px of `batch` (B, C, H, W), without doubling the edge.
+
+    Repeats the edge where the picture is not larger than what is added; `shorter` is its side in px.
+    """
+    if not any(sides):
+        return batch
+    return F.pad(batch, sides, mode="reflect" if max(sides) < shorter else "replicate")
+
+
+def with_channels(image: Image, channels: int) -> Image:
+    """`image` with 1 or 3 channels, without alpha; uint16 stays uint16."""
+    if image.shape[2] == channels:
+        return image
+    if image.dtype == np.uint8:
+        return as_gray8(image) if channels == 1 else as_rgb8(image)
+    colours = image
+    if image.shape[2] == 4:
+        opacity = image[:, :, 3:].astype(np.float64) / 65535
+        colours = np.rint(image[:, :, :3] * opacity + 65535 * (1 - opacity)).astype(np.uint16)
+    if colours.shape[2] == channels:
+        return colours
+    if colours.shape[2] == 1:
+        return np.repeat(colours, 3, axis=2)
+    # BT.601 luma, as `as_gray8` has it.
+    luma: Image = np.rint(colours @ np.array([0.299, 0.587, 0.114])).astype(np.uint16)
+    return luma[:, :, None]
+
+
+def runs_of_equals(images: Sequence[Image]) -> list[list[Image]]:
+    """`images` in order, cut where shape or dtype changes."""
+    runs: list[list[Image]] = []
+    for image in images:
+        if runs and (runs[-1][0].shape, runs[-1][0].dtype) == (image.shape, image.dtype):
+            runs[-1].append(image)
+        else:
+            runs.append([image])
+    return runs

@@ -1,0 +1,57 @@
+"""What libjpeg and its like print about damaged files does not stand among our own lines."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from p2pcli.io.atomic import write_bytes
+from p2pcli.io.codec import encode
+
+
+def python(program: str, *words: str) -> str:
+    """What `program` writes to stderr."""
+    command = [sys.executable, "-c", program, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120).stderr
+
+
+def test_native_writes_are_silent_inside_and_heard_again_after():
+    program = (
+        "import os, sys\n"
+        "from p2pcli.cli.native_output import stderr_descriptor, without_native_output\n"
+        "with without_native_output():\n"
+        "    os.write(2, b'native\\n')\n"
+        "    os.write(stderr_descriptor(), b'signal\\n')\n"
+        "    print('ours', file=sys.stderr)\n"
+        "os.write(2, b'after\\n')\n"
+        "print('end', file=sys.stderr)\n"
+    )
+    assert python(program) == "signal\nours\nafter\nend\n"
+
+
+def test_a_stderr_that_is_no_descriptor_is_left_alone():
+    program = (
+        "import io, sys\n"
+        "from p2pcli.cli.native_output import without_native_output\n"
+        "kept, sys.stderr = sys.stderr, io.StringIO()\n"
+        "with without_native_output():\n"
+        "    print('ours', file=sys.stderr)\n"
+        "kept.write(sys.stderr.getvalue())\n"
+    )
+    assert python(program) == "ours\n"
+
+
+def test_a_damaged_jpeg_prints_nothing_but_our_lines(tmp_path: Path):
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    data = bytearray(encode(pixels, ".jpg"))
+    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
+    write_bytes(tmp_path / "in" / "bad.jpg", bytes(data))
+    words = ["make-pairs", "gray", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-j", "1"]
+    program = "import sys\nfrom p2pcli.cli import main\nmain(sys.argv[1:])\n"
+    assert "Corrupt JPEG data" in python(program, *words, "--dry-run", "--debug") + python(
+        program, *words, "--debug"
+    )
+    assert "Corrupt JPEG data" not in python(program, *words, "--overwrite")
