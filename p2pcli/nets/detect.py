@@ -345,10 +345,11 @@ def _unknown(state: State) -> str:
     if "conv_first.weight" in state:
         return (
             "a super-resolution network of another project ('conv_first'). Expected a published pix2pix, "
-            "CycleGAN, pix2pixHD or SPADE network."
+            "CycleGAN, pix2pixHD or SPADE network; this one runs as it is: p2p translate -m FILE."
         )
     shown = ", ".join(list(state)[:3])
     return (
         f"keys of no network that is known here ({shown}, …; {len(state)} in all). Expected a published "
-        "pix2pix, CycleGAN, pix2pixHD or SPADE state dict, such as latest_net_G.pth."
+        "pix2pix, CycleGAN, pix2pixHD or SPADE state dict, such as latest_net_G.pth. Super-resolution "
+        "weights need no import: p2p translate -m FILE."
     )

@@ -43,5 +43,6 @@ def test_a_file_that_is_no_network_is_one_line_and_exit_code_2(run, tmp_path):
     assert ended.code == 2
     assert ended.err == (
         "p2p: x.pth: keys of no network that is known here (weight, …; 1 in all). Expected a published "
-        "pix2pix, CycleGAN, pix2pixHD or SPADE state dict, such as latest_net_G.pth.\n"
+        "pix2pix, CycleGAN, pix2pixHD or SPADE state dict, such as latest_net_G.pth. Super-resolution "
+        "weights need no import: p2p translate -m FILE.\n"
     )
