@@ -157,4 +157,8 @@ def _summary(report: TranslateReport, *, dry_run: bool) -> list[str]:
     if report.frames:
         failed = f", {report.frames_failed} of them as in the source" if report.frames_failed else ""
         lines.append(f"{report.frames} film frames{failed}")
-    return [*lines, *(f"failed: {one.source}: {one.message}" for one in report.tally.failed[:5])]
+    # Messages of images begin with the file's name, and the path ends with it.
+    failed = [
+        (one.source, one.message.removeprefix(f"{Path(one.source).name}: ")) for one in report.tally.failed
+    ]
+    return [*lines, *(f"failed: {source}: {message}" for source, message in failed[:5])]

@@ -6,6 +6,7 @@ Pickles are read with `weights_only=True` alone, which builds tensors and plain 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,10 @@ def read_weights(path: Path) -> dict[str, Any]:
     if head[8:9] == b"{":
         return _read_safetensors(path)
     try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # TorchScript is announced by a warning of two lines before it is refused.
+            warnings.simplefilter("ignore")
+            values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load names no common type for what damaged and hostile files raise
         raise UsageError(
             f"{path}: not opened: a damaged file, or a pickle that holds more than tensors, which could run "

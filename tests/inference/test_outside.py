@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zipfile
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,14 @@ def test_a_hostile_pickle_is_not_opened(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match=r"x\.pth: not opened: .* a pickle that holds more than tensors"):
         load_model("x.pth")
     assert not Path("owned").exists()
+
+
+def test_a_torchscript_archive_is_refused_without_a_warning(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:
+        for name in ("version", "constants.pkl", "data.pkl", "byteorder"):
+            archive.writestr(f"x/{name}", "3")
+    with pytest.raises(UsageError, match=r"x\.pt: not opened: .*TorchScript"):
+        load_model(tmp_path / "x.pt")
 
 
 def test_published_pix2pix_weights_are_sent_to_import(tmp_path):
