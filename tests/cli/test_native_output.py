@@ -49,9 +49,14 @@ def test_a_damaged_jpeg_prints_nothing_but_our_lines(tmp_path: Path):
     data = bytearray(encode(pixels, ".jpg"))
     data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
     write_bytes(tmp_path / "in" / "bad.jpg", bytes(data))
-    words = ["make-pairs", "gray", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-j", "1"]
-    program = "import sys\nfrom p2pcli.cli import main\nmain(sys.argv[1:])\n"
-    assert "Corrupt JPEG data" in python(program, *words, "--dry-run", "--debug") + python(
-        program, *words, "--debug"
+    program = (
+        "import sys\n"
+        "from p2pcli.cli import main\n"
+        "from p2pcli.io.codec import read_image\n"
+        "read_image(sys.argv[1] + '/in/bad.jpg')\n"
+        "print('now the program', file=sys.stderr)\n"
+        "main(['make-pairs', 'gray', sys.argv[1] + '/in', '-o', sys.argv[1] + '/out', '-j', '1'])\n"
     )
-    assert "Corrupt JPEG data" not in python(program, *words, "--overwrite")
+    before, after = python(program, str(tmp_path)).split("now the program")
+    assert "Corrupt JPEG data" in before
+    assert "Corrupt JPEG data" not in after and "1 pairs written of 1 planned" in after
