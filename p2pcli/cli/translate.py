@@ -158,7 +158,7 @@ def _summary(report: TranslateReport, *, dry_run: bool) -> list[str]:
         failed = f", {report.frames_failed} of them as in the source" if report.frames_failed else ""
         lines.append(f"{report.frames} film frames{failed}")
     # Messages of images begin with the file's name, and the path ends with it.
-    failed = [
+    failures = [
         (one.source, one.message.removeprefix(f"{Path(one.source).name}: ")) for one in report.tally.failed
     ]
-    return [*lines, *(f"failed: {source}: {message}" for source, message in failed[:5])]
+    return [*lines, *(f"failed: {source}: {message}" for source, message in failures[:5])]
