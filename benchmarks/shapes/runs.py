@@ -54,11 +54,11 @@ _LARGER = ("generator.channels=24", "generator.blocks=4", "discriminator.channel
 
 
 def _satellite(*overrides: str) -> Run:
-    return Run("satellite", "pix2pix", 2500, (*_PIX2PIX, *overrides))
+    return Run("satellite", "pix2pix", 2000, (*_PIX2PIX, *overrides))
 
 
 def _hd(*overrides: str) -> Run:
-    return Run("relief", "pix2pixhd-512", 2000, (*_HD, *overrides))
+    return Run("relief", "pix2pixhd-512", 1600, (*_HD, *overrides))
 
 
 RUNS: dict[str, Run] = {
@@ -77,15 +77,15 @@ RUNS: dict[str, Run] = {
     "pix2pixhd": _hd(),
     "pix2pixhd-one-scale": _hd("discriminator.scales=1"),
     "pix2pixhd-no-matching": _hd("losses.feature_matching=0"),
-    "spade": Run("relief", "spade", 2000, _SPADE),
-    "cyclegan": Run("domains", "cyclegan", 2000, _CYCLE),
-    "two-gans": Run("domains", "cyclegan", 2000, (*_CYCLE, "losses.cycle=0")),
-    "srresnet": Run("photos", "srresnet", 3000, (*_LARGER, "train.learning_rate=1e-3")),
+    "spade": Run("relief", "spade", 1600, _SPADE),
+    "cyclegan": Run("domains", "cyclegan", 1600, _CYCLE),
+    "two-gans": Run("domains", "cyclegan", 1600, (*_CYCLE, "losses.cycle=0")),
+    "srresnet": Run("photos", "srresnet", 2500, (*_LARGER, "train.learning_rate=1e-3")),
     "srgan": Run(
         "photos",
         "srgan",
-        1500,
-        (*_LARGER, "losses.perceptual=0", "losses.l2=1", "train.decay_every=750"),
+        1200,
+        (*_LARGER, "losses.perceptual=0", "losses.l2=1", "train.decay_every=600"),
         begins_with="srresnet",
     ),
 }

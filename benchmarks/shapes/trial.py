@@ -77,6 +77,8 @@ class Workshop:
 
     def carry_out(self, experiment: Experiment) -> Outcome:
         """Train, translate, measure and judge."""
+        for name in experiment.rows.values():
+            self.run(name)
         held_out, shown = self._held_out(experiment.task)
         rows, shown_rows = (self._rows(experiment, pictures) for pictures in (held_out, shown))
         differences = [difference(check, rows) for check in experiment.checks]
