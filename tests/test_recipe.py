@@ -84,3 +84,9 @@ def test_a_broken_file_is_named(tmp_path):
 def test_a_recipe_survives_json():
     recipe = parse("train.ema=0.999", "generator.depth=6", "data.size=64", "data.load_size=72")
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+@pytest.mark.parametrize("override", ["losses.l1=inf", "train.learning_rate=inf", "data.validation=nan"])
+def test_a_number_that_is_not_finite_is_refused(override: str) -> None:
+    with pytest.raises(RecipeError, match=override.partition("=")[0]):
+        load_recipe("pix2pix", [override])

@@ -79,7 +79,8 @@ def further_layers(
         if name not in pictures:
             raise ConditionError(
                 f"{key}: no picture in {name}/. Expected one of the same name in a folder beside input "
-                f"and target, for every sample (data.{'instances' if name == 'inst' else 'extra'})."
+                f"and target (in a Parquet dataset: a column '{name}'), for every sample "
+                f"(data.{'instances' if name == 'inst' else 'extra'})."
             )
         if name == "inst":
             ids = plain_ids(pictures[name], name=f"{name}/{key}")

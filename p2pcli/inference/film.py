@@ -10,6 +10,7 @@ import numpy as np
 from p2pcli.errors import ItemError
 from p2pcli.events import Advanced, Ended, Observer, Started, Stop
 from p2pcli.image import Image, as_rgb8, resize
+from p2pcli.inference.beside import key_with_class, pictures_beside
 from p2pcli.inference.ledger import source_mark
 from p2pcli.inference.outputs import Task
 from p2pcli.inference.pipeline import BatchSize, Outcome, Stages, run_pipeline
@@ -74,14 +75,19 @@ def _run(
 ) -> bool:
     """Carry the frames through the pipeline; the film is left open where all went well, else abandoned."""
 
+    data, entry = translator.data, film.task.entry
+    # A still beside a film belongs to all its frames: the hole where a logo was.
+    extras = pictures_beside(entry.path, data.folders)
+    name = key_with_class(entry, data.classes)
+
     def decode(frame: Frame) -> Image:
-        return translator.prepare(frame.image, f"{film.task.entry.key}@{frame.pts}")
+        return translator.prepare(frame.image, f"{name}@{frame.pts}", extras=extras)
 
     def bucket(image: Image) -> Hashable:
         return (*translator.padded_size(image), image.dtype.str)
 
     def translate(frames: list[Frame], inputs: list[Image]) -> list[Image]:
-        keys = [f"{film.task.entry.key}@{frame.pts}" for frame in frames]
+        keys = [f"{name}@{frame.pts}" for frame in frames]
         return translator.run(inputs, [frame.image for frame in frames], keys)
 
     stages = Stages(decode, bucket, translate, film.finish, lambda image: 2 * image.nbytes)

@@ -74,14 +74,15 @@ def save_model(
 def read_model(path: Path) -> tuple[dict[str, torch.Tensor], Recipe, ModelInfo]:
     """The state dict (on the CPU), the recipe and the rest of what `save_model` stored.
 
-    Raises `UsageError` where the file is missing, cut short, a pickle, or no p2p model; a pickle is never
-    opened.
+    Raises `UsageError` where the file is missing, cut short, a pickle, no p2p model, or has weights that are
+    not finite; a pickle is never opened.
     """
     _refuse_other_formats(path)
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             about = _parse_metadata(path, file.metadata())
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            _require_finite(path, state)
     except (SafetensorError, OSError) as error:
         raise UsageError(
             f"{path}: not a whole safetensors file ({error}). It was cut short or damaged; copy it again, or "
@@ -108,6 +109,16 @@ def read_model(path: Path) -> tuple[dict[str, torch.Tensor], Recipe, ModelInfo]:
             f"{path}: its p2p metadata is incomplete ({error!r}). Save the model again."
         ) from None
     return state, recipe, info
+
+
+def _require_finite(path: Path, state: Mapping[str, torch.Tensor]) -> None:
+    for name, tensor in state.items():
+        # A sum is not finite where any value is not; values that overflow it are no network's either.
+        if tensor.is_floating_point() and not torch.isfinite(tensor.sum(dtype=torch.float64)):
+            raise UsageError(
+                f"{path}: weight '{name}' holds values that are not finite (NaN or infinite), so that all "
+                f"results would be empty. Take another checkpoint, or train again with a smaller rate."
+            )
 
 
 def _refuse_other_formats(path: Path) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from p2pcli.errors import EnvironmentFaultError
 from p2pcli.events import Stop
 from p2pcli.image import Image, as_rgb8
+from p2pcli.inference.beside import key_with_class, pictures_beside
 from p2pcli.inference.ledger import source_mark
 from p2pcli.inference.outputs import Task
 from p2pcli.inference.pipeline import BatchSize, Outcome, Stages, run_pipeline
@@ -46,11 +45,14 @@ def translate_pictures(
     What fails is recorded in `progress` under its key. Raises `EnvironmentFaultError` where the disk is full.
     """
 
+    data = translator.data
+
     def decode(task: Task) -> Picture:
         marked = source_mark(task.entry.path)
         source = read_image(task.entry.path, max_pixels=max_pixels).image
-        extras = _beside(task.entry.path, translator.data.folders, max_pixels=max_pixels)
-        return Picture(source, translator.prepare(source, task.entry.key, extras=extras), marked)
+        extras = pictures_beside(task.entry.path, data.folders, max_pixels=max_pixels)
+        key = key_with_class(task.entry, data.classes)
+        return Picture(source, translator.prepare(source, key, extras=extras), marked)
 
     def bucket(picture: Picture) -> Hashable:
         return (*translator.padded_size(picture.prepared), picture.source.dtype.str)
@@ -78,19 +80,6 @@ def translate_pictures(
     return run_pipeline(
         tasks, stages, batch_size=batch_size, in_order=False, stop=stop, decoders=workers, encoders=workers
     )
-
-
-def _beside(path: Path, names: Sequence[str], *, max_pixels: int) -> dict[str, Image]:
-    """The further pictures of `path`, from sibling folders: label/1.png → inst/1.png, a_label → a_inst."""
-    found = {}
-    for name in names:
-        start, dash, _ = path.parent.name.rpartition("_")
-        for folder in (path.parent.with_name(name), path.parent.with_name(f"{start}{dash}{name}")):
-            files = sorted(folder.glob(f"{glob.escape(path.stem)}.*"))
-            if files:
-                found[name] = read_image(files[0], max_pixels=max_pixels).image
-                break
-    return found
 
 
 def _weight(picture: Picture) -> int:

@@ -47,8 +47,8 @@ def open_source(
     """The samples that lie at `path`: a Parquet dataset, paired folders, side-by-side images or plain photos.
 
     What the path is decides, in the order of `SOURCES`; `layout`, a name from there, decides instead.
-    `extras` names folders beside those of a pair, whose pictures come with each sample; `scale` is how many
-    times one picture of a pair may be larger than the other. Both are for paired folders.
+    `extras` names folders beside those of a pair, or columns beside them, whose pictures come with each
+    sample; `scale`, for paired folders, is how many times one picture of a pair may be larger than the other.
     Raises `UsageError` where the path does not exist or does not have the layout asked for, and
     `NothingMatchedError` where it holds no image.
     """
@@ -69,7 +69,9 @@ def _open_parquet(place: _Place) -> Source | None:
     from p2pcli.io.parquet import ParquetSource, is_parquet_dataset
 
     path = Path(place.path)
-    return ParquetSource(path) if place.is_asked_for or is_parquet_dataset(path) else None
+    if not place.is_asked_for and not is_parquet_dataset(path):
+        return None
+    return ParquetSource(path, extras=place.extras)
 
 
 def _open_pairs(place: _Place) -> Source | None:

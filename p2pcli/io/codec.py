@@ -250,6 +250,11 @@ def _identifiers() -> tuple[str, ...]:
 
 def _what_else(head: bytes, broken: str) -> str:
     """The sentence for bytes that no decoder takes."""
+    if "unknown pixel mode" in broken:
+        return (
+            f"a kind of pixels that is not read ({broken}), such as colours in 32-bit float. Save it with 8 "
+            f"or 16 bits."
+        )
     if broken:
         return f"a file whose header is damaged ({broken}). Export or copy it again."
     if head.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6", b"%PDF", b"\xd7\xcd\xc6\x9a")):

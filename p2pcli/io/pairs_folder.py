@@ -13,7 +13,7 @@ from pathlib import Path
 from p2pcli.errors import ItemError, UsageError
 from p2pcli.image import Image, Sample
 from p2pcli.io.base import MAX_PIXELS, Entry
-from p2pcli.io.codec import read_image
+from p2pcli.io.codec import read_header, read_image
 from p2pcli.io.folder import SPLITS, splits_of
 from p2pcli.io.listing import list_media
 
@@ -35,6 +35,9 @@ LAYOUTS = (
 """The layouts that are recognised, for messages."""
 
 _SHOWN = 3
+
+Size = tuple[int, int]
+"""(width, height) in px."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,9 @@ class PairsFolderSource:
     """Pairs of files that share a path below their domain's folder, whatever their suffixes.
 
     `input` is domain A, `target` domain B. Keys begin with the split where the layout names one.
-    `unmatched` names the files without a partner. Raises `UsageError` where nothing matches, and with
-    `strict` where anything does not. `extras` names further folders, whose pictures come with each sample
-    that has one; `scale` allows one picture of a pair to be so many times larger than the other.
+    `unmatched` names the files without a partner. Raises `UsageError` where nothing matches in a split, and
+    with `strict` where anything does not. `extras` names further folders, whose pictures come with each
+    sample that has one; `scale` allows one picture of a pair to be so many times larger than the other.
     """
 
     is_paired = True
@@ -110,11 +113,19 @@ class PairsFolderSource:
         if not folders:
             raise UsageError(f"{path}: no paired folders. Recognised: {'; '.join(LAYOUTS)}.")
         unmatched: list[str] = []
+        empty: list[DomainFolders] = []
         for domain in folders:
+            before = len(self._pairs)
             unmatched += self._match(domain)
+            if len(self._pairs) == before:
+                empty.append(domain)
         self.unmatched: tuple[str, ...] = tuple(unmatched)
         if not self._pairs or (strict and unmatched):
             raise UsageError(self._mismatch(folders))
+        if empty:
+            raise UsageError(
+                f"{self._mismatch(empty)} The other splits have pairs: fill this one, or remove its folders."
+            )
 
     def splits(self) -> dict[str, Sequence[str]]:
         """Split → keys; one split "all" where the layout names none."""
@@ -127,25 +138,47 @@ class PairsFolderSource:
         first, second = self._pairs[key]
         a = read_image(first.path, max_pixels=self._max_pixels).image
         b = read_image(second.path, max_pixels=self._max_pixels).image
-        if not _sizes_fit(a, b, self._scale):
-            raise ItemError(
-                f"{key}: the two images differ in size: {self._shown(first)} is {a.shape[1]}×{a.shape[0]}, "
-                f"{self._shown(second)} is {b.shape[1]}×{b.shape[0]}. Bring both to one size."
-            )
+        if not _sizes_fit(_size(a), _size(b), self._scale):
+            raise ItemError(self._words_on_sizes(key, first, _size(a), second, _size(b)))
         meta = {"source": self._shown(first), "target_source": self._shown(second)}
-        return Sample(key, a, b, meta=meta, extras=self._read_extras(key, b))
+        return Sample(key, a, b, meta=meta, extras=self._read_extras(key, second, _size(b)))
 
-    def _read_extras(self, key: str, like: Image) -> dict[str, Image]:
+    def require_usable(self) -> None:
+        """Raise `UsageError` for the first sample whose pictures differ in size, or hold NaN and the like.
+
+        Headers are looked at. A sample is decoded only where sizes differ, since the orientation of a PNG may
+        stand behind its pixels, and for 32-bit values, which may be any. Files whose header cannot be read
+        are left for `read`.
+        """
+        for key, pair in self._pairs.items():
+            entries = [*pair, *(found[key] for found in self._extras.values() if key in found)]
+            try:
+                headers = [read_header(entry.path) for entry in entries]
+            except ItemError:
+                continue
+            target = headers[1].upright_size
+            fit = all(_sizes_fit(header.upright_size, target, self._scale) for header in headers)
+            if fit and all(header.bit_depth <= 16 for header in headers):
+                continue
+            try:
+                self.read(key)
+            except ItemError as error:
+                raise UsageError(f"{self.path}: {error}") from None
+
+    def _words_on_sizes(self, key: str, entry: Entry, size: Size, other: Entry, wanted: Size) -> str:
+        return (
+            f"{key}: two pictures of one sample differ in size: {self._shown(entry)} is {size[0]}×{size[1]}, "
+            f"{self._shown(other)} is {wanted[0]}×{wanted[1]}. Bring both to one size."
+        )
+
+    def _read_extras(self, key: str, target: Entry, wanted: Size) -> dict[str, Image]:
         extras = {}
         for name, entries in self._extras.items():
             if key not in entries:
                 continue
             image = extras[name] = read_image(entries[key].path, max_pixels=self._max_pixels).image
-            if not _sizes_fit(image, like, self._scale):
-                size, wanted = (f"{picture.shape[1]}×{picture.shape[0]}" for picture in (image, like))
-                raise ItemError(
-                    f"{key}: {self._shown(entries[key])} is {size}, its pair {wanted}. Bring all to one size."
-                )
+            if not _sizes_fit(_size(image), wanted, self._scale):
+                raise ItemError(self._words_on_sizes(key, entries[key], _size(image), target, wanted))
         return extras
 
     def _match(self, domain: DomainFolders) -> list[str]:
@@ -166,10 +199,12 @@ class PairsFolderSource:
 
     def _mismatch(self, folders: Sequence[DomainFolders]) -> str:
         places = ", ".join(f"{f.a.relative_to(self.path)}/ + {f.b.relative_to(self.path)}/" for f in folders)
+        starts = tuple(f"{f.split}/" if f.split else "" for f in folders)
+        count = sum(key.startswith(starts) for key in self._pairs)
         first = ", ".join(self.unmatched[:_SHOWN]) + (", …" if len(self.unmatched) > _SHOWN else "")
         lonely = f"{len(self.unmatched)} files have no partner ({first})" if self.unmatched else "no images"
         return (
-            f"{self.path}: {len(self._pairs)} pairs in {places}; {lonely}. "
+            f"{self.path}: {count} pairs in {places}; {lonely}. "
             "Partners share their name up to the suffix, as A/001.png and B/001.jpg do."
         )
 
@@ -208,11 +243,15 @@ def _without(folders: Mapping[str, Path], names: Sequence[str]) -> dict[str, Pat
     return {name: folder for name, folder in folders.items() if name not in names}
 
 
-def _sizes_fit(a: Image, b: Image, scale: int) -> bool:
+def _sizes_fit(a: Size, b: Size, scale: int) -> bool:
     """True for equal sizes, and where one is `scale` times the other but for a remainder."""
-    small, large = sorted((a.shape[:2], b.shape[:2]))
+    small, large = sorted((a, b))
     sizes = [tuple(side // scale for side in large), tuple(-(-side // scale) for side in large)]
     return small == large or small in sizes
+
+
+def _size(image: Image) -> Size:
+    return image.shape[1], image.shape[0]
 
 
 def _subfolders(path: Path) -> list[tuple[str, Path]]:

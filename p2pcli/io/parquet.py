@@ -1,4 +1,7 @@
-"""Reads a Parquet dataset of pairs: ours, or any with Image columns `input` and `target`."""
+"""Reads a Parquet dataset of pairs: ours, or any with Image columns `input` and `target`.
+
+Further Image columns (inst, mask, pose) hold more pictures of each pair, for who asks for them.
+"""
 
 from __future__ import annotations
 
@@ -60,11 +63,13 @@ def is_parquet_dataset(path: str | Path) -> bool:
 class ParquetSource:
     """Random access to the pairs of a Parquet dataset. Safe from many threads, and picklable.
 
-    Page checksums are verified, so a flipped bit is an `ItemError` and never a wrong picture.
+    Page checksums are verified, so a flipped bit is an `ItemError` and never a wrong picture. `extras` names
+    further columns, whose pictures come with each sample that has one.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, extras: Sequence[str] = ()) -> None:
         self.path = Path(path)
+        self._extras = tuple(extras)
         self._files = _files_of(self.path)
         self._footers = [_footer(file) for file in self._files]
         self._places: dict[str, _Place] = {}
@@ -86,8 +91,17 @@ class ParquetSource:
     def read(self, key: str) -> Sample:
         """Decode one pair. Raises `ItemError` where its bytes cannot be used."""
         pictures, values = self.read_encoded(key)
-        decoded = {name: self._decode(key, name, pictures[name]) for name in _PICTURES}
-        return Sample(key, decoded["input"], decoded["target"], values)
+        encoded = {name: _bytes_of(values.pop(name, None)) for name in self._extras}
+        pictures |= {name: content for name, content in encoded.items() if content}
+        decoded = {name: self._decode(key, name, content) for name, content in pictures.items()}
+        first, target = decoded.pop("input"), decoded.pop("target")
+        for name, image in decoded.items():
+            if image.shape[:2] != target.shape[:2]:
+                raise ItemError(
+                    f"{self.path}: {name} of '{key}' is {image.shape[1]}×{image.shape[0]}, its target "
+                    f"{target.shape[1]}×{target.shape[0]}. Bring both to one size."
+                )
+        return Sample(key, first, target, values, extras=decoded)
 
     def read_encoded(self, key: str) -> tuple[dict[str, bytes], dict[str, object]]:
         """The stored bytes of "input" and "target", and the other columns of the row."""
@@ -96,8 +110,7 @@ class ParquetSource:
         row: dict[str, Any] = table.slice(place.row, 1).to_pylist()[0]
         pictures = {}
         for name in _PICTURES:
-            stored = row.pop(name)
-            content = stored.get("bytes") if isinstance(stored, dict) else stored
+            content = _bytes_of(row.pop(name))
             if not content:
                 raise ItemError(f"{self._files[place.file].name}: '{key}' has no bytes in column '{name}'")
             pictures[name] = content
@@ -159,6 +172,12 @@ class ParquetSource:
         self._footers = [_footer(file) for file in self._files]
         self._groups = OrderedDict()
         self._lock = threading.Lock()
+
+
+def _bytes_of(stored: Any) -> bytes | None:
+    """The encoded picture in a cell of an Image column, or of a plain binary one."""
+    content = stored.get("bytes") if isinstance(stored, dict) else stored
+    return content if isinstance(content, bytes) else None
 
 
 def _files_of(path: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from p2pcli.nets.blocks import Network, Norm, PReLU, SizeNeeds, make_norm
@@ -31,6 +32,9 @@ class SRResNet(Network):
 
     The paper feeds [0, 1] and predicts [-1, 1]; here both sides have the range of every other network. No
     activation at the end, as in the paper: values may leave the range a little.
+
+    `adds_to_bicubic` is a deviation (after VDSR, Kim et al. 2016, 1511.04587): the network learns what the
+    input enlarged by bicubic lacks, and so begins there. Keys and shapes are the same.
     """
 
     def __init__(
@@ -42,12 +46,15 @@ class SRResNet(Network):
         blocks: int = 16,
         scale: int = 4,
         norm: Norm = "batch",
+        adds_to_bicubic: bool = False,
     ) -> None:
         super().__init__()
         if scale not in (2, 4, 8):
             raise ValueError(f"scale {scale}: expected 2, 4 or 8")
+        if adds_to_bicubic and input_channels not in (1, output_channels):
+            raise ValueError(f"adds_to_bicubic: {input_channels} channels in, {output_channels} out")
         self.size_needs = SizeNeeds(multiple_of=1, minimum=1)
-        self.scale = scale
+        self.scale, self.adds_to_bicubic = scale, adds_to_bicubic
         self.head = nn.Sequential(Conv2d(input_channels, channels, 9, padding=4), PReLU())
         self.body = nn.Sequential(*(_Residual(channels, norm=norm) for _ in range(blocks)))
         self.fuse = nn.Sequential(Conv2d(channels, channels, 3, padding=1), make_norm(norm)(channels))
@@ -62,7 +69,11 @@ class SRResNet(Network):
         """Enlarge `x` (B, input_channels, H, W) in [-1, 1]."""
         shallow = self.head(x)
         result: Tensor = self.tail(self.upscale(shallow + self.fuse(self.body(shallow))))
-        return result
+        if not self.adds_to_bicubic:
+            return result
+        # "antialias" has a = −0.5, as Pillow has it; a sum in bfloat16 would come in steps of 1/256.
+        size = x.shape[2] * self.scale, x.shape[3] * self.scale
+        return F.interpolate(x.float(), size, mode="bicubic", antialias=True) + result.float()
 
 
 class SRGANDiscriminator(Network):

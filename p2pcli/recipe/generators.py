@@ -99,6 +99,9 @@ class SRResNet(Section):
     blocks: int = Field(16, ge=1)
     scale: Literal[2, 4, 8] = 4
     norm: Norm = "batch"
+    adds_to_bicubic: bool = False
+    """True: the network learns what the input enlarged by bicubic lacks, so that few steps already gain
+    (after VDSR, Kim et al. 2016, 1511.04587). False: as published."""
 
 
 class Inpainting(Section):

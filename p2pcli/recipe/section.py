@@ -10,7 +10,13 @@ from pydantic import BaseModel, ConfigDict, model_validator
 class Section(BaseModel):
     """Strict and frozen: an unknown key or a wrong type is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -105,8 +105,8 @@ def _judging(recipe: Recipe) -> Judging:
         judging = replace(judging, order="generator-first", renews_fakes=False)
     if recipe.train.diffaugment:
         data = recipe.data
-        colours = data.labels is None and not data.mask
-        judging = replace(judging, policies=recipe.train.diffaugment, input_has_colours=colours)
+        planes = data.labels is not None or data.mask or data.instances is not None or data.classes
+        judging = replace(judging, policies=recipe.train.diffaugment, input_has_colours=not planes)
     if recipe.train.order is not None:
         judging = replace(judging, order=recipe.train.order)
     return judging

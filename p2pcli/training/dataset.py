@@ -11,6 +11,7 @@ from p2pcli.errors import ItemError, NothingMatchedError, RecipeError, UsageErro
 from p2pcli.image import Sample
 from p2pcli.io import open_source
 from p2pcli.io.base import Source
+from p2pcli.io.pairs_folder import PairsFolderSource
 from p2pcli.pairs import draw_options, maker_named
 from p2pcli.plan import fingerprint
 from p2pcli.randomness import fraction_for, rng_for
@@ -128,15 +129,20 @@ def split_keys(source: Source, *, share: float, limit: int | None) -> Split:
     """The source's own "train" and "validation" (or "val", "test") splits; else a held-out `share`.
 
     What is held out depends on each key alone, so adding pairs moves none; at least one is held out where
-    `share` is above 0 and there are two or more.
+    `share` is above 0 and there are two or more. Raises `NothingMatchedError` where other splits have keys
+    and "train" has none.
     """
     splits = {name: tuple(keys) for name, keys in source.splits().items() if keys}
     if "train" in splits:
         for name in ("validation", "val", "test"):
             if name in splits:
                 return Split(splits["train"][:limit], splits[name], f"its own '{name}' split")
-    pool = splits.get("train") or tuple(sorted({key for keys in splits.values() for key in keys}))
-    pool = pool[:limit]
+    if splits and "train" not in splits and "all" not in splits:
+        raise NothingMatchedError(
+            f"the split 'train' is empty; there are pairs in {', '.join(splits)} only. Fill train, or name "
+            f"that folder itself as DATA."
+        )
+    pool = (splits.get("train") or splits.get("all", ()))[:limit]
     if share <= 0 or len(pool) < 2:
         return Split(pool, (), "no validation")
     fractions = {key: fraction_for(0, "validation", key) for key in pool}
@@ -148,11 +154,13 @@ def split_keys(source: Source, *, share: float, limit: int | None) -> Split:
 
 
 def require_conditions(pairs: PairData) -> None:
-    """Look through all samples where the recipe reads more than pictures: labels, instances, classes, ….
+    """Look through the sizes of all pairs, and where the recipe reads more than pictures through all samples.
 
     Raises `UsageError` with file and value for the first that does not suit the recipe; files that cannot be
     read at all are left for the run to record. What is loaded stays in the cache.
     """
+    if isinstance(pairs.source, PairsFolderSource):
+        pairs.source.require_usable()
     data, is_made = pairs.data, pairs.on_the_fly is not None
     is_read = not is_made and (data.labels is not None or data.mask or data.scale > 1)
     if not (is_read or data.further_pictures or data.classes):

@@ -184,7 +184,7 @@ def _cut(loaded: Loaded, *, data: Data, rng: np.random.Generator | None) -> Imag
     spare_x, spare_y = image.shape[1] - data.size, image.shape[0] - data.size
     left, top, mirrored = spare_x // 2, spare_y // 2, False
     if rng is not None:
-        if data.load_size is not None:
+        if data.load_size is not None or data.fit == "source":
             left, top = int(rng.integers(spare_x + 1)), int(rng.integers(spare_y + 1))
         mirrored = data.flip and float(rng.random()) < 0.5
     square = image[top : top + data.size, left : left + data.size]

@@ -112,3 +112,12 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         read_model(tmp_path / "no.safetensors")
     with pytest.raises(UsageError, match="a folder"):
         read_model(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(value: float, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    state = {"fine": torch.ones(2), "spoiled": torch.tensor([1.0, value])}
+    save_model(path, state, recipe=load_recipe("quick"), info=ModelInfo())
+    with pytest.raises(UsageError, match="weight 'spoiled' holds values that are not finite"):
+        read_model(path)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from p2pcli.errors import ItemError, NothingMatchedError, UsageError
 from p2pcli.io import SOURCES, open_source
@@ -96,6 +97,44 @@ def test_a_corrupt_image_does_not_hide_the_layout_and_fails_alone(tmp_path: Path
 def test_a_layout_can_be_asked_for_by_name(tmp_path: Path) -> None:
     _write(tmp_path / "1.png", 12, 8)
     assert isinstance(open_source(tmp_path, layout="side-by-side"), SideBySideSource)
+
+
+def test_a_split_without_pairs_beside_one_with_pairs_is_refused(tmp_path: Path) -> None:
+    for folder in ("train/A", "train/B"):
+        _write(tmp_path / folder / "1.png", 8, 8)
+    (tmp_path / "val/A").mkdir(parents=True)
+    (tmp_path / "val/B").mkdir()
+    with pytest.raises(UsageError, match=r"0 pairs in val/A/ \+ val/B/; .*fill this one"):
+        open_source(tmp_path)
+
+
+def test_pairs_of_two_sizes_are_found_before_any_is_decoded(tmp_path: Path) -> None:
+    for name in ("1", "2"):
+        _write(tmp_path / f"A/{name}.png", 8, 8)
+        _write(tmp_path / f"B/{name}.png", 8 if name == "1" else 9, 8)
+    source = open_source(tmp_path)
+    assert isinstance(source, PairsFolderSource)
+    with pytest.raises(UsageError, match=r"2: two pictures .*A/2.png is 8×8, B/2.png is 9×8"):
+        source.require_usable()
+
+
+def test_a_third_picture_of_another_size_is_found_too(tmp_path: Path) -> None:
+    for folder, width in (("label", 8), ("img", 8), ("inst", 7)):
+        _write(tmp_path / f"{folder}/1.png", width, 8)
+    source = open_source(tmp_path, extras=("inst",))
+    assert isinstance(source, PairsFolderSource)
+    with pytest.raises(UsageError, match=r"inst/1.png is 7×8, img/1.png is 8×8"):
+        source.require_usable()
+
+
+def test_pairs_with_nan_are_refused_with_their_name(tmp_path: Path) -> None:
+    _write(tmp_path / "B/1.png", 8, 8)
+    (tmp_path / "A").mkdir()
+    PillowImage.fromarray(np.full((8, 8), np.nan, np.float32)).save(tmp_path / "A/1.tiff")
+    source = open_source(tmp_path)
+    assert isinstance(source, PairsFolderSource)
+    with pytest.raises(UsageError, match=r"1.tiff: 32-bit float values from nan to nan"):
+        source.require_usable()
 
 
 @pytest.mark.parametrize(

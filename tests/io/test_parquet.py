@@ -226,3 +226,25 @@ def test_a_table_of_texts_keeps_what_is_missing(tmp_path, values):
 def test_a_file_name_that_is_not_utf_8_is_told_in_ascii(tmp_path):
     write_texts(tmp_path / "t.parquet", {"source": ["caf\udce9.jpg"]})
     assert pq.read_table(tmp_path / "t.parquet").to_pydict() == {"source": ["caf\\udce9.jpg"]}
+
+
+def with_pose(path: Path, pose: bytes | None) -> ParquetSource:
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {"input": picture(1), "target": picture(2), "pose": pose}
+    cells = {name: pa.array([{"bytes": data, "path": None}], image) for name, data in columns.items()}
+    pq.write_table(pa.table(cells), path)
+    return ParquetSource(path, extras=("pose", "inst"))
+
+
+def test_a_further_image_column_comes_with_each_sample_that_has_one(tmp_path: Path) -> None:
+    source = with_pose(tmp_path / "a.parquet", picture(3))
+    sample = source.read(source.splits()["all"][0])
+    assert {name: int(image[0, 0, 0]) for name, image in sample.extras.items()} == {"pose": 3}
+    source = with_pose(tmp_path / "b.parquet", None)
+    assert source.read(source.splits()["all"][0]).extras == {}
+
+
+def test_a_further_image_column_of_another_size_is_refused(tmp_path: Path) -> None:
+    source = with_pose(tmp_path / "a.parquet", encode(np.zeros((5, 6, 3), np.uint8), ".png"))
+    with pytest.raises(ItemError, match="pose of 'a/000000' is 6×5, its target 6×4"):
+        source.read("a/000000")

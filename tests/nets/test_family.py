@@ -5,16 +5,19 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from p2pcli.errors import EnvironmentFaultError, UsageError
+from p2pcli.image import resize
 from p2pcli.nets import DISCRIMINATORS, ENCODERS, GENERATORS, Network, ResNet, init_weights
 from p2pcli.nets.pix2pixhd import LocalEnhancer, instance_mean
 from p2pcli.nets.spade import SPADEGenerator, style_grid_for
 from p2pcli.nets.spectral import SpectralConv2d
 from p2pcli.nets.vgg import VGG19Features, load_vgg19
+from p2pcli.tensors import to_batch, to_images
 
 UPSAMPLINGS = ("deconv", "resize", "shuffle")
 SMALL: list[tuple[str, dict[str, Any]]] = [
@@ -117,6 +120,23 @@ def test_srresnet_multiplies_the_size(scale: int) -> None:
     assert result.shape == (2, 3, 8 * scale, 8 * scale)
     result.square().sum().backward()
     assert untouched(network) == []
+
+
+def test_srresnet_that_adds_to_bicubic_begins_as_pillow_enlarges() -> None:
+    network = GENERATORS["srresnet"](channels=4, blocks=1, scale=4, adds_to_bicubic=True)
+    torch.nn.init.zeros_(network.tail.weight)
+    torch.nn.init.zeros_(network.tail.bias)
+    small = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    with torch.no_grad():
+        result = to_images(network(to_batch([small])))[0]
+    assert np.abs(result.astype(int) - resize(small, 20, 24, kernel="bicubic")).max() <= 1
+
+
+def test_srresnet_that_adds_to_bicubic_has_the_published_keys() -> None:
+    plain, adding = (
+        GENERATORS["srresnet"](channels=4, blocks=1, adds_to_bicubic=adds) for adds in (False, True)
+    )
+    assert list(plain.state_dict()) == list(adding.state_dict())
 
 
 @pytest.mark.parametrize(

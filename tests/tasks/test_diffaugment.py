@@ -82,3 +82,21 @@ def test_reconstruction_terms_see_the_images_as_they_are() -> None:
 
 def test_the_same_generator_state_draws_the_same_augmentation() -> None:
     assert torch.equal(shown(["color", "translation"])[0], shown(["color", "translation"])[0])
+
+
+@pytest.mark.parametrize(
+    "data", [{"labels": 3}, {"classes": ["a", "b"]}, {"mask": True}, {"instances": "inst"}]
+)
+def test_planes_that_are_no_colours_keep_their_values(data: dict[str, Any]) -> None:
+    values = {
+        "data": {"size": 32, "load_size": None, **data},
+        "generator": {"name": "resnet", "blocks": 1, "channels": 4},
+        "train": {"diffaugment": ["color"]},
+    }
+    task: Any = build_task(parse_recipe(values, where="recipe"))
+    planes = task.generator.model[1].weight.shape[1]
+    batch = Batch(torch.ones(2, planes, 32, 32), torch.rand(2, 3, 32, 32))
+    task.discriminator = recorder = Recorder()
+    task.discriminator_losses(batch, task.forward(batch))
+    assert torch.equal(recorder.seen[0][:, :planes], batch.input)
+    assert not torch.equal(recorder.seen[1][:, planes:], batch.target)

@@ -55,6 +55,11 @@ def first_values(pairs: PairData, failures: FailureLog, steps: int, workers: int
     return values
 
 
+def test_an_empty_training_split_is_refused_where_others_have_pairs() -> None:
+    with pytest.raises(NothingMatchedError, match="'train' is empty; there are pairs in validation only"):
+        split_keys(Keyed({"validation": ["1", "2"]}), share=0.5, limit=None)
+
+
 def test_a_source_with_its_own_validation_keeps_it() -> None:
     split = split_keys(
         Keyed({"train": ["1", "2"], "validation": ["3"], "test": ["4"]}), share=0.5, limit=None

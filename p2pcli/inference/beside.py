@@ -1,0 +1,38 @@
+"""What lies around a source and tells more of it: pictures in folders beside it, and its class."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from p2pcli.image import Image
+from p2pcli.io.base import Entry
+from p2pcli.io.codec import MAX_PIXELS, read_image
+
+
+def pictures_beside(path: Path, names: Sequence[str], *, max_pixels: int = MAX_PIXELS) -> dict[str, Image]:
+    """The further pictures of `path`, from sibling folders: label/1.png → inst/1.png, a_label → a_inst.
+
+    Those of a film are stills, mask/film.png. Raises `ItemError` where one is damaged.
+    """
+    found = {}
+    for name in names:
+        start, dash, _ = path.parent.name.rpartition("_")
+        for folder in (path.parent.with_name(name), path.parent.with_name(f"{start}{dash}{name}")):
+            files = sorted(folder.glob(f"{glob.escape(path.stem)}.*"))
+            if files:
+                found[name] = read_image(files[0], max_pixels=max_pixels).image
+                break
+    return found
+
+
+def key_with_class(entry: Entry, classes: Sequence[str]) -> str:
+    """The key of `entry`, with the class in front that only its own path tells: shoes/1 of a source shoes/.
+
+    The folder nearest to the file counts. Without classes, and where the key names one, it stays as it is.
+    """
+    if not classes or set(classes) & set(entry.key.split("/")[:-1]):
+        return entry.key
+    nearest = next((folder.name for folder in entry.path.absolute().parents if folder.name in classes), None)
+    return entry.key if nearest is None else f"{nearest}/{entry.key}"
