@@ -43,12 +43,15 @@ def assign_splits(
 ) -> dict[str, list[T]]:
     """Items of each split, in the order of the groups.
 
-    From 3 items on validation gets at least one, from 10 on test too, and both at least half their share.
+    Train gets at least one group. From 3 items on validation gets at least one, from 10 on test too, and both at least half their share.
     Where whole groups are too coarse for that (one film, a few films), each film is cut into contiguous
     blocks of time instead.
     """
     total = sum(len(group.items) for group in groups)
     places = {group.key: _place(group.key, shares, seed) for group in groups}
+    filled = [group for group in groups if group.items]
+    if filled and not _count(groups, places, "train"):
+        places[min(filled, key=lambda group: fraction_for(seed, "split", group.key)).key] = "train"
     for split, at_least, share in (
         ("validation", _ITEMS_FOR_VALIDATION, shares[1]),
         ("test", _ITEMS_FOR_TEST, shares[2]),

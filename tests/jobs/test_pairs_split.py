@@ -78,3 +78,9 @@ def test_a_share_of_nothing_gets_nothing():
 def test_shares_that_make_no_sense_are_refused(split):
     with pytest.raises(UsageError, match="expected three shares for train, validation and test"):
         check_split(split)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_however_few_there_are_some_are_trained_on(count: int) -> None:
+    for seed in range(40):
+        assert assign_splits(photos(count), SHARES, seed=seed)["train"]

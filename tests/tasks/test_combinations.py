@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from p2pcli.losses import RECONSTRUCTIONS
 from p2pcli.recipe import (
     DISCRIMINATOR_SECTIONS,
     ENCODER_SECTIONS,
@@ -102,7 +103,15 @@ COMBINATIONS = [
 ]
 
 
-HALF_PRECISION = {"pix2pixHD features", "SPADE VAE", "SRGAN", "restoration", "WGAN-GP", "CycleGAN"}
+HALF_PRECISION = {
+    "pix2pixHD features",
+    "SPADE VAE",
+    "SRGAN",
+    "restoration",
+    "WGAN-GP",
+    "HD with R1",
+    "CycleGAN",
+}
 """Rows that hold every way in which a step could mix number formats."""
 
 
@@ -191,6 +200,23 @@ def test_a_step_in_bfloat16_is_finite(values: dict[str, Any]) -> None:
         task, batch_of(recipe), make_optimizers(task, recipe), Precision("cpu", name="bfloat16")
     )
     assert all(bool(torch.isfinite(loss)) for loss in losses.values())
+
+
+@pytest.mark.parametrize("term", sorted(RECONSTRUCTIONS))
+def test_every_reconstruction_term_alone_falls_to_half_on_one_batch(term: str) -> None:
+    values = {
+        "generator": {"name": "resnet", "channels": 8, "blocks": 1},
+        "discriminator": {"channels": 4, "receptive_field": 16},
+        "losses": {"gan": 0.0, "l1": 0.0, term: 1.0},
+        "train": {"learning_rate": 1e-2},
+    }
+    recipe, task = make(values)
+    optimizers, batch = make_optimizers(task, recipe), batch_of(recipe)
+    precision = Precision("cpu", name="float32")
+    # A target that the network can reach: its input, darker.
+    batch = batch._replace(target=batch.input * 0.5)
+    found = [float(training_step(task, batch, optimizers, precision)[term]) for _ in range(40)]
+    assert found[-1] < found[0] / 2
 
 
 def test_the_table_has_every_network_and_every_term() -> None:
