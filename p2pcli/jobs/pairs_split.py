@@ -43,9 +43,9 @@ def assign_splits(
 ) -> dict[str, list[T]]:
     """Items of each split, in the order of the groups.
 
-    Train gets at least one group. From 3 items on validation gets at least one, from 10 on test too, and both at least half their share.
-    Where whole groups are too coarse for that (one film, a few films), each film is cut into contiguous
-    blocks of time instead.
+    Train gets at least one group; from 3 items on validation gets at least one, from 10 on test too, and both
+    at least half their share. Where whole groups are too coarse for that (one film, a few films), each film
+    is cut into contiguous blocks of time instead.
     """
     total = sum(len(group.items) for group in groups)
     places = {group.key: _place(group.key, shares, seed) for group in groups}
