@@ -77,6 +77,10 @@ class ItemError(P2PError):
         self.stage = stage
 
 
+class NotFiniteError(ItemError):
+    """A picture of floats holds NaN or infinity: something went wrong before it was saved."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A sentence to append to an error: the nearest known name, else the list of all of them.
 

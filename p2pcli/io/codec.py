@@ -127,7 +127,7 @@ def read_image(
                 if picture.format == "PNG" and (turned := _orientation_of(picture)) != meta.exif_orientation:
                     meta = replace(meta, exif_orientation=turned, is_plain=meta.is_plain and turned == 1)
             except ItemError as error:
-                raise ItemError(f"{name}: {error}") from None
+                raise type(error)(f"{name}: {error}") from None
             except Exception as error:  # the per-image border: a decoder may raise anything on hostile bytes
                 raise ItemError(
                     f"{name}: a damaged or truncated {meta.format} of {meta.width}×{meta.height} "

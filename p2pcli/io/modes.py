@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageCms
 
-from p2pcli.errors import ItemError
+from p2pcli.errors import ItemError, NotFiniteError
 from p2pcli.image import Image
 from p2pcli.io import colour
 
@@ -95,7 +95,13 @@ def _from_32_bit(picture: PillowImage.Image) -> Image:
     values: NDArray[np.float32] | NDArray[np.int32] = np.asarray(picture)
     low, high = values.min(), values.max()
     if picture.mode == "F":
-        if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= 1):
+        if not (np.isfinite(low) and np.isfinite(high)):
+            count = values.size - int(np.isfinite(values).sum())
+            raise NotFiniteError(
+                f"32-bit float values from {low:g} to {high:g}, {count} of {values.size} NaN or infinite; "
+                "expected 0 to 1. Repair it, or leave it out."
+            )
+        if low < 0 or high > 1:
             raise ItemError(
                 f"32-bit float values from {low:g} to {high:g}; expected 0 to 1. "
                 "Rescale and save as 16-bit PNG."

@@ -20,6 +20,7 @@ from p2pcli.training.augment import Loaded, OnTheFly, Square, load_pair, random_
 from p2pcli.training.batches import default_workers
 from p2pcli.training.cache import LoadedCache
 from p2pcli.training.failures import FailureLog
+from p2pcli.training.finite import require_finite
 from p2pcli.training.sampler import Slot
 
 _FIRST_LOOKS = 16
@@ -189,7 +190,7 @@ def require_conditions(pairs: PairData) -> None:
 def first_sample(pairs: PairData) -> Sample:
     """The first training sample that decodes. Raises `NothingMatchedError` where the first 16 do not.
 
-    Raises `UsageError` where any sample does not meet the recipe's conditions.
+    Raises `UsageError` where any sample does not meet the recipe's conditions, or holds NaN.
     """
     require_conditions(pairs)
     problem: ItemError | None = None
@@ -197,6 +198,7 @@ def first_sample(pairs: PairData) -> Sample:
         try:
             return pairs.source.read(key)
         except ItemError as error:
+    require_finite(pairs.path, pairs.source, (*pairs.split.train, *pairs.split.validation))
             problem = problem or error
     looks = min(_FIRST_LOOKS, len(pairs.split.train))
     raise NothingMatchedError(

@@ -18,6 +18,7 @@ from p2pcli.training.augment import Loaded, OnTheFly, Square
 from p2pcli.training.cache import LoadedCache
 from p2pcli.training.dataset import Split, require_pictures, split_keys
 from p2pcli.training.failures import FailureLog
+from p2pcli.training.finite import require_finite
 from p2pcli.training.sampler import Slot
 
 _FIRST_LOOKS = 16
@@ -57,7 +58,13 @@ class DomainData:
         }
 
     def first_sample(self) -> Sample:
-        """The first picture of A that decodes. Raises `NothingMatchedError` where the first 16 do not."""
+        """The first picture of A that decodes. Raises `NothingMatchedError` where the first 16 do not.
+
+        Raises `UsageError` where a picture holds NaN.
+        """
+        a = {without_round(place): None for place in (*self.split.train, *self.split.validation)}
+        require_finite(self.path, self.source, a)
+        require_finite(self.path, self.source_b, (*self.split_b.train, *self.split_b.validation))
         problem: ItemError | None = None
         for place in self.split.train[:_FIRST_LOOKS]:
             try:
