@@ -5,7 +5,7 @@ Weights live in the recipe; the terms here are unweighted, save for weights that
 
 from __future__ import annotations
 
-from p2pcli.losses.adversarial import OBJECTIVES, Objective, Verdict, over_scales
+from p2pcli.losses.adversarial import OBJECTIVES, Objective, Verdict, accuracy, over_scales
 from p2pcli.losses.cycle import ImagePool, cycle, identity
 from p2pcli.losses.perceptual import feature_matching, perceptual
 from p2pcli.losses.reconstruction import charbonnier, focal_frequency, l1, l2, ssim, total_variation
@@ -17,6 +17,7 @@ __all__ = [
     "ImagePool",
     "Objective",
     "Verdict",
+    "accuracy",
     "charbonnier",
     "cycle",
     "feature_matching",

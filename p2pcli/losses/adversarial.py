@@ -24,6 +24,8 @@ class Objective:
     """D's loss on logits of generated images."""
     generator: Callable[[Tensor], Tensor]
     """G's loss on D's logits of generated images."""
+    threshold: float | None
+    """Logits above it mean "real"; None where they are no verdicts."""
 
 
 def _bce_real(logits: Tensor) -> Tensor:
@@ -60,13 +62,13 @@ def _mean(logits: Tensor) -> Tensor:
 
 OBJECTIVES: dict[str, Objective] = {
     # Goodfellow et al. 2014 with the non-saturating generator loss, as pix2pix uses it (section 3.3).
-    "bce": Objective(real=_bce_real, fake=_bce_fake, generator=_bce_real),
+    "bce": Objective(real=_bce_real, fake=_bce_fake, generator=_bce_real, threshold=0.0),
     # Mao et al. 2017, 1611.04076, equation 9 with targets 0 and 1 (without its factor 1/2).
-    "lsgan": Objective(real=_lsgan_real, fake=_lsgan_fake, generator=_lsgan_real),
+    "lsgan": Objective(real=_lsgan_real, fake=_lsgan_fake, generator=_lsgan_real, threshold=0.5),
     # Lim and Ye 2017, 1705.02894; Miyato et al. 2018, 1802.05957, equations 16 and 17.
-    "hinge": Objective(real=_hinge_real, fake=_hinge_fake, generator=_minus_mean),
+    "hinge": Objective(real=_hinge_real, fake=_hinge_fake, generator=_minus_mean, threshold=0.0),
     # Arjovsky et al. 2017, 1701.07875, algorithm 1; D needs a penalty beside it (`wgan_gp` or `r1`).
-    "wgan": Objective(real=_minus_mean, fake=_mean, generator=_minus_mean),
+    "wgan": Objective(real=_minus_mean, fake=_mean, generator=_minus_mean, threshold=None),
 }
 
 
@@ -81,3 +83,15 @@ def over_scales(
         return term(verdict)
     terms = torch.stack([term(maps[-1]) for maps in verdict])
     return terms.sum() if reduction == "sum" else terms.mean()
+
+
+@torch.no_grad()
+def accuracy(objective: Objective, fake: Verdict, real: Verdict) -> dict[str, Tensor]:
+    """ "fake" and "real": the share of right verdicts, the mean over scales; empty for a critic."""
+    threshold = objective.threshold
+    if threshold is None:
+        return {}
+    return {
+        "fake": over_scales(lambda logits: (logits < threshold).float().mean(), fake, reduction="mean"),
+        "real": over_scales(lambda logits: (logits > threshold).float().mean(), real, reduction="mean"),
+    }

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pcli.augment import Policy
-from p2pcli.losses import Objective, Verdict, feature_matching, over_scales, r1, wgan_gp
+from p2pcli.losses import Objective, Verdict, accuracy, feature_matching, over_scales, r1, wgan_gp
 from p2pcli.recipe import Discriminator
 from p2pcli.tasks.task import Order
 
@@ -64,13 +64,17 @@ def discriminator_terms(
     judging: Judging,
     weights: Mapping[str, float],
 ) -> dict[str, Tensor]:
+    right: dict[str, Tensor] | None = None,
     """ "fake" and "real", each times `judging.share`, and the weighted penalties "r1" and "gradient_penalty".
 
-    `fake` and `real` are what D sees, (B, C, H, W); no gradient flows into `fake`.
+    `fake` and `real` are what D sees, (B, C, H, W); no gradient flows into `fake`. `right`, if given, takes
+    up the shares of right verdicts (`losses.accuracy`).
     """
     fake = fake.detach()
     of_fake, of_real = _both(network, fake, real, together=judging.together)
     losses = {
+    if right is not None:
+        right |= accuracy(objective, of_fake, of_real)
         "fake": over_scales(objective.fake, of_fake, reduction=judging.reduction) * judging.share,
         "real": over_scales(objective.real, of_real, reduction=judging.reduction) * judging.share,
     }

@@ -79,6 +79,7 @@ class PairedTask:
         self.feature_encoder = feature_encoder
         self.extractor = extractor
         self.feature_distance = feature_distance or hd_perceptual
+        self.accuracy: dict[str, Tensor] = {}
 
     @property
     def order(self) -> Order:
@@ -130,6 +131,7 @@ class PairedTask:
             objective=self.objective,
             judging=self.judging,
             weights=self.weights,
+            right=self.accuracy,
         )
 
     def generator_losses(self, batch: Batch, fakes: Made) -> dict[str, Tensor]:

@@ -71,6 +71,11 @@ class Task(Protocol[Fakes]):
     def generator_losses(self, batch: Batch, fakes: Fakes) -> dict[str, Tensor]:
         """G's weighted terms; no gradient reaches a discriminator."""
 
+    @property
+    def accuracy(self) -> Mapping[str, Tensor]:
+        """Shares of right verdicts in the last `discriminator_losses`, detached scalars: "fake" and "real",
+        with "_a" and "_b" behind them where there are two discriminators; empty for critics."""
+
     def state_dict(self) -> dict[str, Any]:
         """What else changes while it trains, as tensors and plain values: pools of earlier fakes."""
 

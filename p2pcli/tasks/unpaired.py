@@ -65,6 +65,7 @@ class UnpairedTask:
         self.weights = dict(weights)
         self.objective = OBJECTIVES[objective]
         self.judging = judging or Judging(order="generator-first")
+        self.accuracy: dict[str, Tensor] = {}
         self.pools = {"b": ImagePool(pool_size, seed=seed), "a": ImagePool(pool_size, seed=seed + 1)}
 
     @property
@@ -104,6 +105,7 @@ class UnpairedTask:
             ("b", self.discriminator_b, self.pools["a"].query(fakes.a), batch.input),
         ):
             change = draw_change(real.shape[0], self.judging.policies)
+            right: dict[str, Tensor] = {}
             terms = discriminator_terms(
                 network,
                 change(fake, True),
@@ -111,7 +113,9 @@ class UnpairedTask:
                 objective=self.objective,
                 judging=self.judging,
                 weights=self.weights,
+                right=right,
             )
+            self.accuracy |= {f"{name}_{suffix}": share for name, share in right.items()}
             losses |= {f"{name}_{suffix}": loss for name, loss in terms.items()}
         return losses
 

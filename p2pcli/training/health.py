@@ -1,4 +1,4 @@
-"""What the losses say about a run's health: how sure D is, whether it has collapsed, G against D."""
+"""What losses and verdicts say about a run's health: D's accuracy, whether it has collapsed, G against D."""
 
 from __future__ import annotations
 
@@ -23,17 +23,25 @@ class Health:
     fake: float | None = None
     real: float | None = None
     gan: float | None = None
+    right_fakes: float | None = None
+    """Share of D's verdicts on fakes that are right; None for a critic."""
+    right_reals: float | None = None
     norms: Mapping[str, float] = field(default_factory=dict)
     """Norms of the latest gradients by side, "G" and "D"."""
     collapsed_steps: int = 0
     warned: bool = False
 
-    def update(self, losses: Mapping[str, float], *, steps: int = 1) -> None:
-        """Take in the mean losses of `steps` steps."""
+    def update(
+        self, losses: Mapping[str, float], *, accuracy: Mapping[str, float] | None = None, steps: int = 1
+    ) -> None:
+        """Take in the mean losses of `steps` steps, and the shares of D's right verdicts in them."""
         weight = 1.0 - (1.0 - 1.0 / _MEMORY_STEPS) ** steps
         self.fake = _moved(self.fake, _mean_of(losses, "fake"), weight)
         self.real = _moved(self.real, _mean_of(losses, "real"), weight)
         self.gan = _moved(self.gan, _mean_of(losses, "gan"), weight)
+        right = accuracy or {}
+        self.right_fakes = _moved(self.right_fakes, _mean_of(right, "fake"), weight)
+        self.right_reals = _moved(self.right_reals, _mean_of(right, "real"), weight)
         if self.fake is not None and self.real is not None:
             near_zero = self.objective != "wgan" and self.fake + self.real < COLLAPSE_LOSS
             self.collapsed_steps = self.collapsed_steps + steps if near_zero else 0
@@ -44,14 +52,16 @@ class Health:
         return self.collapsed_steps >= _COLLAPSE_STEPS
 
     def line(self) -> str:
-        """One line for people: "healthy · D sure of fakes 74 %, of reals 68 % · G/D 2.1"."""
+        """One line for people: "healthy · D right on 81% of fakes, 77% of reals · G/D 2.1"."""
         if self.fake is None or self.real is None:
             return " · ".join(part for part in ("no discriminator (losses.gan = 0)", self._norms()) if part)
         if self.objective == "wgan":
             apart = f"critic tells real from fake by {-(self.fake + self.real) / self.share:.3g}"
             return " · ".join(part for part in (apart, self._norms()) if part)
         fake, real = (confidence(value / self.share, self.objective) for value in (self.fake, self.real))
-        sure = f"D sure of fakes {fake:.0%}, of reals {real:.0%}"
+        right = ""
+        if self.right_fakes is not None and self.right_reals is not None:
+            right = f"D right on {self.right_fakes:.0%} of fakes, {self.right_reals:.0%} of reals"
         ratio = f"G/D {self.gan / max(self.fake + self.real, 1e-8):.1f}" if self.gan is not None else ""
         state = "healthy"
         if self.has_collapsed:
@@ -60,7 +70,7 @@ class Health:
             state = "D far ahead"
         elif fake < 0.2 and real < 0.2:
             state = "D behind"
-        return " · ".join(part for part in (state, sure, ratio, self._norms()) if part)
+        return " · ".join(part for part in (state, right, ratio, self._norms()) if part)
 
     def _norms(self) -> str:
         shown = ", ".join(f"{side} {norm:.3g}" for side, norm in sorted(self.norms.items(), reverse=True))

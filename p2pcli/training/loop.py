@@ -73,6 +73,7 @@ def train_loop(
         norms=partial(gradient_norms, run.task),
     )
     slots = partial(batches_from, keys, run.position, seed=train.seed, batch_size=train.batch_size)
+        accuracy=lambda: run.task.accuracy,
     parts = map(processes.part_of, islice(slots(), steps - run.step))
     trained = nn.ModuleDict(run.task.generators)
     load = partial(pairs.training_square, failures=failures)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class LossWindow:
         self.steps = 0
         self.images = 0
 
-    def add(self, losses: dict[str, Tensor], *, images: int) -> None:
+    def add(self, losses: Mapping[str, Tensor], *, images: int) -> None:
         """Take in one step on `images` pairs."""
         values = torch.stack([loss.float() for loss in losses.values()])
         names = tuple(losses)
@@ -59,12 +59,17 @@ class ProgressReport:
         share: float,
         log: RunLog,
         observe: Observer,
+        accuracy: Callable[[], Mapping[str, Tensor]] = dict,
         norms: Callable[[], dict[str, float]] = dict,
+        growth: Callable[[int], dict[str, object]] = lambda step: {},
     ) -> None:
         """`count`: training pairs; `share`: as in `Health`.
 
-        `norms` gives those of the last step's gradients by side.
+        `accuracy` gives the shares of D's right verdicts in the last step (of this process's part, the last
+        one where a batch is computed in parts), `norms` those of its gradients by side, `growth` what a row
+        says of its stage.
         """
+        self._growth, self._accuracy = growth, accuracy
         self._norms, self._last_norms = norms, 0.0
         self.steps = total_steps(train, count)
         self.epochs = total_epochs(train, count)
@@ -72,6 +77,7 @@ class ProgressReport:
         self._observe = observe
         self._health = Health(objective, share)
         self._log_window, self._event_window = LossWindow(), LossWindow()
+        self._right_window = LossWindow()
         self._log_every = max(1, min(50, self.steps // _LOG_ROWS))
         self._done_here = 0
         self._start = self._last_event = self._last_log = time.monotonic()
@@ -80,6 +86,9 @@ class ProgressReport:
         """Take in step number `step` (from 1) of epoch `epoch` (from 0), made at learning rate `rate`."""
         self._log_window.add(losses, images=images)
         self._event_window.add(losses, images=images)
+        right = self._accuracy()
+        if right:
+            self._right_window.add(right, images=images)
         self._done_here += 1
         if time.monotonic() - self._last_norms >= _NORM_SECONDS or step == self.steps:
             self._health.norms, self._last_norms = self._norms(), time.monotonic()
@@ -92,11 +101,15 @@ class ProgressReport:
         now = time.monotonic()
         steps, images = self._log_window.steps, self._log_window.images
         losses = self._log_window.take()
-        self._health.update(losses, steps=steps)
+        right = self._right_window.take()
+        self._health.update(losses, accuracy=right, steps=steps)
         speed = images / max(now - self._last_log, 1e-9)
         self._last_log = now
-        row: dict[str, object] = {"epoch": epoch, "losses": losses, "learning_rate": rate}
+        row: dict[str, object] = {"epoch": epoch, **self._growth(step)}
+        row |= {"losses": losses, "learning_rate": rate}
         row["images_per_second"] = round(speed, 3)
+        if right:
+            row["accuracy"] = right
         row["health"] = self._health.line()
         if self._health.norms:
             row["gradient_norms"] = self._health.norms

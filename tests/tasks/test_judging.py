@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from p2pcli.losses import OBJECTIVES
+from p2pcli.losses import OBJECTIVES, accuracy
 from p2pcli.tasks.judging import JUDGING, Judging, discriminator_terms, generator_terms
 
 FAKE, REAL = torch.full((1, 1, 2, 2), 0.5), torch.full((1, 1, 2, 2), -0.25)
@@ -110,3 +110,25 @@ def test_no_gradient_of_a_penalty_or_a_verdict_reaches_the_generator() -> None:
     )
     sum(terms.values(), torch.zeros(())).backward()
     assert fake.grad is None
+
+
+@pytest.mark.parametrize(
+    ("objective", "fakes", "reals"), [("bce", 0.5, 0.75), ("hinge", 0.5, 0.75), ("lsgan", 0.75, 0.5)]
+)
+def test_accuracy_counts_logits_on_the_right_side_of_the_objectives_threshold(
+    objective: str, fakes: float, reals: float
+) -> None:
+    fake, real = torch.tensor([-1.0, -0.1, 0.2, 0.6]), torch.tensor([-0.1, 0.2, 0.6, 2.0])
+    found = accuracy(OBJECTIVES[objective], fake, real)
+    assert {name: float(share) for name, share in found.items()} == {"fake": fakes, "real": reals}
+    assert accuracy(OBJECTIVES["wgan"], fake, real) == {}
+
+
+def test_scales_have_equal_votes_in_the_accuracy() -> None:
+    # Logits 4x and x: fakes at 0.3 are 1.2 (wrong) and 0.3 (right); reals at 0.3 the other way round.
+    right: dict[str, Tensor] = {}
+    image = torch.full((1, 1, 2, 2), 0.3)
+    discriminator_terms(
+        TwoScales(), image, image, objective=OBJECTIVES["lsgan"], judging=SPADE, weights={}, right=right
+    )
+    assert {name: float(share) for name, share in right.items()} == {"fake": 0.5, "real": 0.5}
