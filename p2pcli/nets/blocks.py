@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from p2pcli.nets.sharing import SharedStatistics
+
 Statistics = Literal["running", "sample"]
 Norm = Literal["batch", "instance", "instance_affine", "none"]
 """instance_affine: instance norm with scale and shift, as published code had it before July 2017."""
@@ -63,13 +65,18 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     Published pix2pix is tested with batch statistics at batch 1 (1611.07004, section 3.3), which is each
     image's own mean and biased variance with the learned scale and shift. `statistics = "sample"` does that
-    for any batch size; "running" is the ordinary evaluation mode. While training it is plain batch norm.
+    for any batch size; "running" is the ordinary evaluation mode. While training it is plain batch norm, or
+    with `shared` that of a batch of which this process has a part.
     """
 
     statistics: Statistics = "running"
+    shared: SharedStatistics | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise `input` (B, C, H, W)."""
+        if self.training and self.shared is not None:
+            shared: Tensor = self.shared.normalize(input, self)
+            return shared
         if self.training or self.statistics == "running":
             return super().forward(input)
         return normalize_per_sample(input, weight=self.weight, bias=self.bias, eps=self.eps)

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
 from p2pcli.errors import EnvironmentFaultError, UsageError
+from p2pcli.nets.blocks import BatchNorm2d
+from p2pcli.nets.sharing import SharedStatistics
 from p2pcli.randomness import rng_for
 
 _PATIENCE = timedelta(hours=2)
@@ -68,6 +70,15 @@ class Processes:
         """
         if self.are_several:
             torch.manual_seed(int(rng_for(seed, "process", self.rank, step).integers(2**62)))
+
+    def share_statistics(self, networks: Mapping[str, nn.Module]) -> SharedStatistics:
+        """Let batch norms take the statistics of the whole batch; the switch that says who counts."""
+        shared = SharedStatistics(self._added_up)
+        modules = [module for network in networks.values() for module in network.modules()]
+        for module in modules if self.are_several else []:
+            if isinstance(module, BatchNorm2d):
+                module.shared = shared
+        return shared
 
     def sum_gradients(self, networks: Mapping[str, nn.Module]) -> None:
         """Add up the gradients of all processes, each of which has weighted its own."""
@@ -126,6 +137,10 @@ class Processes:
                 with _peers():
                     dist.broadcast(same, src=0)
                 tensor.copy_(same)
+
+    def _added_up(self, tensor: Tensor) -> Tensor:
+        self._reduce(tensor)
+        return tensor
 
     def _reduce(self, tensor: Tensor) -> None:
         with _peers():

@@ -11,6 +11,7 @@ from torch import nn
 
 from p2pcli.errors import P2PError
 from p2pcli.events import Note, Observer, Stop
+from p2pcli.tasks import networks_of
 from p2pcli.tasks.judging import verdict_share
 from p2pcli.training.batches import prefetch
 from p2pcli.training.data import TrainingData
@@ -77,6 +78,8 @@ def train_loop(
     parts = map(processes.part_of, islice(slots(), steps - run.step))
     trained = nn.ModuleDict(run.task.generators)
     load = partial(pairs.training_square, failures=failures)
+    # Parts of a batch are normalised one by one, and processes may have unequal numbers of them.
+    statistics = processes.share_statistics(networks_of(run.task) if train.accumulate == 1 else {})
 
     with closing(prefetch(parts, load, workers=settings.workers)) as batches:
         # Every process goes through the whole order, and loads its own part.
@@ -87,7 +90,9 @@ def train_loop(
             rate = set_learning_rates(run.optimizers, train, factor=factor)
 
             batch = squares.to(run.precision.device, channels_last=train.channels_last)
-            limits = StepLimits(train.accumulate, train.clip_norm, processes.weight_of(len(whole)), processes)
+            weight = processes.weight_of(len(whole))
+            statistics.counts = weight > 0
+            limits = StepLimits(train.accumulate, train.clip_norm, weight, processes)
             processes.seed_step(train.seed, run.step)
             step_of = discriminator_step if run.step < train.warmup_discriminator else training_step
             try:

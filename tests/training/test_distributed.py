@@ -111,6 +111,25 @@ def test_two_processes_have_the_losses_of_one_that_accumulates(
         assert found == pytest.approx(expected, rel=1e-3)
 
 
+def test_two_processes_normalise_a_batch_as_one_does(data: Path, tmp_path: Path) -> None:
+    from p2pcli.jobs.train import train
+
+    # Five pairs train: four, and one that the second process can only stand in for.
+    norms = ["generator.norm=batch", "discriminator.norm=batch"]
+    changes = [*CHANGES, *norms]
+    train(data, recipe="pix2pix", output=tmp_path / "one", overrides=changes, device="cpu", limit=6)
+    launch(*command(data, tmp_path / "two", *norms), "--limit", "6", start=["-m", "p2pcli"])
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(one) == len(two) == 6
+    for expected, found in zip(one, two, strict=True):
+        assert found == pytest.approx(expected, rel=1e-3)
+    alone, shared = (load_file(tmp_path / run / "model.safetensors") for run in ("one", "two"))
+    assert alone.keys() == shared.keys()
+    for key in alone:
+        if "running" in key:
+            torch.testing.assert_close(shared[key], alone[key], rtol=1e-3, atol=1e-4)
+
+
 def test_only_the_first_process_writes_to_stdout(run_of_two: tuple[Path, str]) -> None:
     assert run_of_two[1] == f"{run_of_two[0]}\n"
 
