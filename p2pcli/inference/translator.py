@@ -113,7 +113,7 @@ def _outside_translator(
 def _bytes_per_pixel(recipe: Recipe, dtype: torch.dtype) -> float:
     """About what the network needs at its peak (seen in bfloat16: full U-Net 103, ResNet 254)."""
     section = recipe.generator
-    values = section.channels * (0.75 if section.name == "unet" else 2.0)
+    values = section.channels * {"unet": 0.75, "progressive": 6.0}.get(section.name, 2.0)
     # 48: the picture and its translation as float32, padded and whole.
     return 48 + values * torch.empty((), dtype=dtype).element_size()
 

@@ -33,7 +33,7 @@ from p2pcli.training.checkpoint import newest_state
 from p2pcli.training.compiling import compile_networks, require_compiler
 from p2pcli.training.data import TrainingData, identity_of, one_sample, open_data
 from p2pcli.training.distributed import is_restarted, joined, own_device, require_shareable
-from p2pcli.training.estimate import seconds_per_step
+from p2pcli.training.estimate import seconds_left
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.initialise import initialise
 from p2pcli.training.loop import LoopSettings, train_loop
@@ -44,6 +44,7 @@ from p2pcli.training.review import Review, new_review
 from p2pcli.training.runlog import RunLog
 from p2pcli.training.sampler import epoch_order
 from p2pcli.training.schedule import total_steps
+from p2pcli.training.stages import stages_of
 from p2pcli.training.state import TrainState, new_state
 from p2pcli.training.tensorboard import require_tensorboard
 from p2pcli.training.validation import metrics_text
@@ -278,8 +279,9 @@ def _announce(
         observe(Note(f"Processes: {processes.count}, each with its part of every batch."))
     for note in memory_words(run, processes=processes.count):
         observe(note)
-    step_seconds = seconds_per_step(run) / processes.count
-    report.estimated_seconds = steps_left * step_seconds
+    stages = stages_of(chosen.recipe, count=len(pairs.split.train))
+    report.estimated_seconds = seconds_left(run, stages) / processes.count
+    step_seconds = report.estimated_seconds / steps_left
     for line in suggest_quick(chosen, pairs, run, steps=steps_left, step_seconds=step_seconds):
         observe(Note(line))
 

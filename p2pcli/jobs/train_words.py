@@ -18,6 +18,7 @@ from p2pcli.training.data import TrainingData
 from p2pcli.training.estimate import duration_text, recipe_seconds_per_step
 from p2pcli.training.memory import bytes_text, measure_needs, room_on, what_fits
 from p2pcli.training.schedule import total_epochs, total_steps
+from p2pcli.training.stages import stages_of
 from p2pcli.training.state import TrainState
 
 LONG_SECONDS = 30 * 60
@@ -36,11 +37,12 @@ def describe_run(pairs: TrainingData, run: TrainState, *, name: str) -> list[str
     steps = total_steps(train, len(split.train))
     epochs = total_epochs(train, len(split.train))
     jitter = "" if data.load_size is None else f" out of {data.load_size}"
+    sizes = " → ".join(str(stage.size) for stage in stages_of(recipe, count=len(split.train)))
     average = "" if train.ema is None else f", EMA {train.ema}"
     return [
         f"Data: {pairs.path}: {count_text(len(split.train), 'training pair')}, "
         f"{len(split.validation)} for validation ({split.origin}){made}.",
-        f"Recipe: {name}: {data.size} px{jitter}, {data.direction}, batch {train.batch_size}, "
+        f"Recipe: {name}: {sizes} px{jitter}, {data.direction}, batch {train.batch_size}, "
         f"{steps:,} steps ({epochs:,} epochs), seed {train.seed}{average}.",
         f"Networks: {_networks_text(run)}.",
         f"Device: {describe_device(run.precision.device)}, {run.precision.name}.",

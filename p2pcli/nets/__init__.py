@@ -9,6 +9,8 @@ from p2pcli.nets.inpainting import GlobalPatchDiscriminator, InpaintingGenerator
 from p2pcli.nets.multiscale import MultiscaleDiscriminator
 from p2pcli.nets.patchgan import PatchGAN
 from p2pcli.nets.pix2pixhd import FeatureEncoder, GlobalGenerator, LocalEnhancer
+from p2pcli.nets.progressive import ProgressiveGenerator
+from p2pcli.nets.progressive_discriminator import ProgressiveDiscriminator
 from p2pcli.nets.resnet import ResNet
 from p2pcli.nets.spade import SPADEDiscriminator, SPADEGenerator, StyleEncoder
 from p2pcli.nets.srresnet import SRGANDiscriminator, SRResNet
@@ -34,6 +36,7 @@ GENERATORS: dict[str, type[Network]] = {
     "spade": SPADEGenerator,
     "srresnet": SRResNet,
     "inpainting": InpaintingGenerator,
+    "progressive": ProgressiveGenerator,
 }
 
 DISCRIMINATORS: dict[str, type[Network]] = {
@@ -43,6 +46,7 @@ DISCRIMINATORS: dict[str, type[Network]] = {
     "spade_multiscale": SPADEDiscriminator,
     "srgan": SRGANDiscriminator,
     "global_patch": GlobalPatchDiscriminator,
+    "progressive_patch": ProgressiveDiscriminator,
 }
 
 ENCODERS: dict[str, type[Network]] = {"pix2pixhd_features": FeatureEncoder, "spade_style": StyleEncoder}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from p2pcli.recipe.generators import Norm
 from p2pcli.recipe.section import Section
@@ -99,6 +99,29 @@ class GlobalPatch(Section):
     objective: ObjectiveName = "bce"
 
 
+class ProgressiveDiscriminator(Section):
+    """The discriminator that grows with a progressive generator (1710.10196, section 2)."""
+
+    name: Literal["progressive_patch"] = "progressive_patch"
+    channels: int = Field(64, ge=1)
+    """Channels at the whole size."""
+    layers: int = Field(3, ge=1)
+    """Down-samplings at the whole size."""
+    growths: int = Field(2, ge=0)
+    """How often the resolution can double while it trains: as many as `train.stages` has entries."""
+    norm: Norm = "instance"
+    spectral_norm: bool = False
+    conditional: bool = True
+    """False: D sees the target alone."""
+    objective: ObjectiveName = "lsgan"
+
+    @model_validator(mode="after")
+    def _growths_fit(self) -> ProgressiveDiscriminator:
+        if self.growths > self.layers:
+            raise ValueError(f"growths {self.growths} take more than {self.layers} layers; set layers higher")
+        return self
+
+
 DISCRIMINATOR_SECTIONS: dict[str, type[Section]] = {
     "patchgan": PatchGAN,
     "image": ImageGAN,
@@ -106,4 +129,5 @@ DISCRIMINATOR_SECTIONS: dict[str, type[Section]] = {
     "spade_multiscale": SPADEMultiscale,
     "srgan": SRGAN,
     "global_patch": GlobalPatch,
+    "progressive_patch": ProgressiveDiscriminator,
 }

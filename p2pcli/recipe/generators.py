@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from p2pcli.recipe.section import Section
 
@@ -116,6 +116,25 @@ class Inpainting(Section):
     upsampling: Upsampling = "resize"
 
 
+class Progressive(Section):
+    """A generator that grows with the resolution (Karras et al. 2018, 1710.10196, section 2)."""
+
+    name: Literal["progressive"] = "progressive"
+    channels: int = Field(64, ge=1)
+    """Channels at the whole size."""
+    depth: int = Field(6, ge=2)
+    """Down-samplings at the whole size."""
+    growths: int = Field(2, ge=0)
+    """How often the resolution can double while it trains: as many as `train.stages` has entries."""
+    norm: Norm = "instance"
+
+    @model_validator(mode="after")
+    def _growths_fit(self) -> Progressive:
+        if self.growths >= self.depth:
+            raise ValueError(f"growths {self.growths} need more depth than {self.depth}; set depth higher")
+        return self
+
+
 GENERATOR_SECTIONS: dict[str, type[Section]] = {
     "unet": UNet,
     "resnet": ResNet,
@@ -124,4 +143,5 @@ GENERATOR_SECTIONS: dict[str, type[Section]] = {
     "spade": SPADE,
     "srresnet": SRResNet,
     "inpainting": Inpainting,
+    "progressive": Progressive,
 }

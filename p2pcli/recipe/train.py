@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from p2pcli.recipe.section import Section
 
@@ -31,6 +31,11 @@ class Train(Section):
     """None: 0.1 for step, 0.2 for plateau, as published."""
     decay_patience: int = Field(5, ge=0)
     """plateau: validations without a gain of 1 % that are borne before the rate falls."""
+    stages: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field((), max_length=8)
+    """Progressive resolution (Karras et al. 2018, 1710.10196): shares of the run before the last stage.
+    [0.3, 0.3]: 30 % of all steps at a quarter of `data.size`, 30 % at half of it, the rest at the whole."""
+    fade: float = Field(0.5, ge=0, le=1)
+    """Share of each later stage in which its new layers fade in."""
     batch_size: int = Field(1, ge=1)
     """Pairs that one update sees."""
     accumulate: int = Field(1, ge=1)
@@ -89,6 +94,12 @@ class Train(Section):
     @classmethod
     def _one_is_enough(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _stages_leave_a_rest(self) -> Train:
+        if sum(self.stages) >= 1:
+            raise ValueError(f"stages are shares of the run; {list(self.stages)} leave nothing to the last")
+        return self
 
 
 class Inference(Section):

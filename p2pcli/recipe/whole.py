@@ -14,6 +14,7 @@ from p2pcli.recipe.discriminators import (
     ImageGAN,
     Multiscale,
     PatchGAN,
+    ProgressiveDiscriminator,
     SPADEMultiscale,
 )
 from p2pcli.recipe.encoders import FeatureEncoder, StyleEncoder
@@ -22,6 +23,7 @@ from p2pcli.recipe.generators import (
     GlobalGenerator,
     Inpainting,
     LocalEnhancer,
+    Progressive,
     ResNet,
     SRResNet,
     UNet,
@@ -31,11 +33,11 @@ from p2pcli.recipe.section import Section
 from p2pcli.recipe.train import Inference, Train
 
 Generator = Annotated[
-    UNet | ResNet | GlobalGenerator | LocalEnhancer | SPADE | SRResNet | Inpainting,
+    UNet | ResNet | GlobalGenerator | LocalEnhancer | SPADE | SRResNet | Inpainting | Progressive,
     Field(discriminator="name"),
 ]
 Discriminator = Annotated[
-    PatchGAN | ImageGAN | Multiscale | SPADEMultiscale | SRGAN | GlobalPatch,
+    PatchGAN | ImageGAN | Multiscale | SPADEMultiscale | SRGAN | GlobalPatch | ProgressiveDiscriminator,
     Field(discriminator="name"),
 ]
 Encoder = Annotated[FeatureEncoder | StyleEncoder, Field(discriminator="name")]
@@ -128,4 +130,27 @@ class Recipe(Section):
                 )
             if depth < 5:
                 raise ValueError("a U-Net needs data.size of at least 32")
+        return self
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Recipe:
+        growths, data = len(self.train.stages), self.data
+        if not growths:
+            return self
+        for section in (self.generator, self.discriminator):
+            own = getattr(section, "growths", growths)
+            if own != growths:
+                raise ValueError(
+                    f"{section.name} can double {own} times, and train.stages has {growths} entries, one for "
+                    f"each doubling; set growths to as many, or leave train.stages out"
+                )
+        if data.size % (1 << growths) or data.size >> growths < 16:
+            raise ValueError(
+                f"data.size {data.size} cannot be halved {growths} times to 16 px or more, once an entry "
+                f"of train.stages; set another size or fewer stages"
+            )
+        if data.fit == "source" or data.scale > 1:
+            raise ValueError(
+                'train.stages bring pictures to several sizes; leave data.fit = "source" and data.scale out'
+            )
         return self

@@ -11,6 +11,7 @@ from torch import nn
 
 from p2pcli.losses.perceptual import HD_LAYERS, SRGAN_LAYERS
 from p2pcli.nets import Network, init_weights
+from p2pcli.nets.growth import is_growing
 from p2pcli.nets.vgg import load_vgg19
 from p2pcli.recipe import Recipe, SRResNet, StyleEncoder
 from p2pcli.tasks.fitness import require_size, require_usable, used_weights
@@ -117,6 +118,11 @@ def _require_sizes(recipe: Recipe, generator: Network, discriminator: Network) -
     scale = recipe.generator.scale if isinstance(recipe.generator, SRResNet) else 1
     require_size("generator", generator, size_px // scale)
     require_size("discriminator", discriminator, size_px)
+    for section, network in (("generator", generator), ("discriminator", discriminator)):
+        # A growing network leaves layers out at smaller sizes.
+        if recipe.train.stages and not is_growing(network):
+            smallest = size_px >> len(recipe.train.stages)
+            require_size(section, network, smallest, of="the first stage's size")
 
 
 def _vgg19(recipe: Recipe) -> nn.Module:

@@ -32,12 +32,15 @@ def require_usable(recipe: Recipe) -> None:
         )
 
 
-def require_size(section: str, network: Network, size_px: int) -> None:
-    """Raise `RecipeError` where `network`, named `section` in the recipe, cannot take `size_px` squares."""
+def require_size(section: str, network: Network, size_px: int, *, of: str = "data.size") -> None:
+    """Raise `RecipeError` where `network`, named `section` in the recipe, cannot take `size_px` squares.
+
+    `of` is where that size comes from.
+    """
     needs = network.size_needs
     if size_px % needs.multiple_of or size_px < needs.minimum:
         raise RecipeError(
-            f"data.size {size_px} does not suit the {section}, which needs a multiple of {needs.multiple_of} "
+            f"{of} {size_px} does not suit the {section}, which needs a multiple of {needs.multiple_of} "
             f"from {needs.minimum} px on. Change data.size, or the {section}'s settings."
         )
 

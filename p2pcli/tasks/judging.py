@@ -42,6 +42,7 @@ JUDGING: dict[str, Judging] = {
     "image": Judging(),
     "srgan": Judging(),
     "global_patch": Judging(),
+    "progressive_patch": Judging(),
     "multiscale": Judging(order="generator-first"),
     "spade_multiscale": Judging(
         order="generator-first",
@@ -63,8 +64,8 @@ def discriminator_terms(
     objective: Objective,
     judging: Judging,
     weights: Mapping[str, float],
-) -> dict[str, Tensor]:
     right: dict[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
     """ "fake" and "real", each times `judging.share`, and the weighted penalties "r1" and "gradient_penalty".
 
     `fake` and `real` are what D sees, (B, C, H, W); no gradient flows into `fake`. `right`, if given, takes
@@ -72,9 +73,9 @@ def discriminator_terms(
     """
     fake = fake.detach()
     of_fake, of_real = _both(network, fake, real, together=judging.together)
-    losses = {
     if right is not None:
         right |= accuracy(objective, of_fake, of_real)
+    losses = {
         "fake": over_scales(objective.fake, of_fake, reduction=judging.reduction) * judging.share,
         "real": over_scales(objective.real, of_real, reduction=judging.reduction) * judging.share,
     }

@@ -17,6 +17,12 @@ from p2pcli.recipe import Data
 _PLAIN = Data()
 
 
+def at_size(data: Data, size: int) -> Data:
+    """`data` for squares of `size` px, the room for jitter in proportion."""
+    load_size = None if data.load_size is None else max(size, round(data.load_size * size / data.size))
+    return data.model_copy(update={"size": size, "load_size": load_size})
+
+
 class Loaded(NamedTuple):
     """One sample at load size, uint8.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -66,16 +66,17 @@ def default_workers() -> int:
 
 
 def prefetch(
-    slot_batches: Iterator[tuple[Slot, ...]], load: Callable[[Slot], Square], *, workers: int
+    jobs: Iterable[tuple[tuple[Slot, ...], Callable[[Slot], Square]]], *, workers: int
 ) -> Generator[SquareBatch]:
-    """Load batch after batch with `workers` threads, a few batches ahead, in the order of `slot_batches`.
+    """Load batch after batch with `workers` threads, a few batches ahead, in the order of `jobs`.
 
-    What `load` raises is raised here, at its place in the order. Close the generator to end the threads.
+    A job is the slots of a batch, and what loads one of them. What that raises is raised here, at its place
+    in the order. Close the generator to end the threads.
     """
     waiting: deque[tuple[tuple[Slot, ...], list[Future[Square]]]] = deque()
     pool = ThreadPoolExecutor(workers, "p2p-load", step_behind_the_network)
     try:
-        for slots in slot_batches:
+        for slots, load in jobs:
             waiting.append((slots, [pool.submit(load, slot) for slot in slots]))
             if len(waiting) > AHEAD_BATCHES:
                 yield _collect(*waiting.popleft())

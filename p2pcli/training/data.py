@@ -24,6 +24,9 @@ class TrainingData(Protocol):
     split: Split
     on_the_fly: OnTheFly | None
 
+    def sized(self, size: int) -> TrainingData:
+        """The same data for squares of `size` px."""
+
     def training_square(self, slot: Slot, failures: FailureLog) -> Square:
         """The augmented squares for one place in an epoch's order."""
 

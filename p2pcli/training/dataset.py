@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from p2pcli.conditions import ConditionError
@@ -16,7 +16,7 @@ from p2pcli.pairs import draw_options, maker_named
 from p2pcli.plan import fingerprint
 from p2pcli.randomness import fraction_for, rng_for
 from p2pcli.recipe import Data, Recipe
-from p2pcli.training.augment import Loaded, OnTheFly, Square, load_pair, random_square
+from p2pcli.training.augment import Loaded, OnTheFly, Square, at_size, load_pair, random_square
 from p2pcli.training.batches import default_workers
 from p2pcli.training.cache import LoadedCache
 from p2pcli.training.failures import FailureLog
@@ -46,6 +46,12 @@ class PairData:
     on_the_fly: OnTheFly | None
     seed: int
     cache: LoadedCache = field(default_factory=LoadedCache, repr=False)
+
+    def sized(self, size: int) -> PairData:
+        """The same pairs for squares of `size` px, with a cache of their own; this itself at its own size."""
+        if size == self.data.size:
+            return self
+        return replace(self, data=at_size(self.data, size), cache=LoadedCache())
 
     def training_square(self, slot: Slot, failures: FailureLog) -> Square:
         """The augmented pair for one place in an epoch's order.
@@ -192,13 +198,13 @@ def first_sample(pairs: PairData) -> Sample:
 
     Raises `UsageError` where any sample does not meet the recipe's conditions, or holds NaN.
     """
+    require_finite(pairs.path, pairs.source, (*pairs.split.train, *pairs.split.validation))
     require_conditions(pairs)
     problem: ItemError | None = None
     for key in pairs.split.train[:_FIRST_LOOKS]:
         try:
             return pairs.source.read(key)
         except ItemError as error:
-    require_finite(pairs.path, pairs.source, (*pairs.split.train, *pairs.split.validation))
             problem = problem or error
     looks = min(_FIRST_LOOKS, len(pairs.split.train))
     raise NothingMatchedError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from p2pcli.io.domains import open_domains
 from p2pcli.plan import fingerprint
 from p2pcli.randomness import rng_for
 from p2pcli.recipe import Data, Recipe
-from p2pcli.training.augment import Loaded, OnTheFly, Square
+from p2pcli.training.augment import Loaded, OnTheFly, Square, at_size
 from p2pcli.training.cache import LoadedCache
 from p2pcli.training.dataset import Split, require_pictures, split_keys
 from p2pcli.training.failures import FailureLog
@@ -72,6 +72,12 @@ class DomainData:
             except ItemError as error:
                 problem = problem or error
         raise NothingMatchedError(f"{self.path}: domain A cannot be read; its first picture: {problem}")
+
+    def sized(self, size: int) -> DomainData:
+        """The same pictures for squares of `size` px, with their own cache; this itself at its own size."""
+        if size == self.data.size:
+            return self
+        return replace(self, data=at_size(self.data, size), cache=LoadedCache())
 
     def training_square(self, slot: Slot, failures: FailureLog) -> Square:
         """A picture of A as `input` and one of B as `target`, each with a crop and mirroring of its own.

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Sequence
 
 import torch
 
+from p2pcli.nets.growth import grow
 from p2pcli.recipe import FeatureEncoder, Recipe
-from p2pcli.tasks import Batch
+from p2pcli.tasks import Batch, networks_of
+from p2pcli.training.augment import at_size
 from p2pcli.training.checkpoint import random_state, restore_random_state
 from p2pcli.training.schedule import set_learning_rates
+from p2pcli.training.stages import Stage
 from p2pcli.training.state import TrainState, make_optimizers, new_state
 from p2pcli.training.step import StepLimits, training_step
 
@@ -18,10 +22,17 @@ _WARM_UP_STEPS = 1
 _TIMED_STEPS = 2
 
 
-def seconds_per_step(run: TrainState) -> float:
+def seconds_left(run: TrainState, stages: Sequence[Stage]) -> float:
+    """Seconds that the rest of `run` takes on its device, each stage timed at its own size."""
+    left = ((stage, stage.end - max(run.step, stage.first)) for stage in stages)
+    return sum(steps * seconds_per_step(run, halvings=stage.halvings) for stage, steps in left if steps > 0)
+
+
+def seconds_per_step(run: TrainState, *, halvings: int = 0) -> float:
     """Seconds that one step of `run` takes on its device. The run itself is as it was afterwards.
 
-    Needs the memory of a second copy of networks and optimizers for as long as it takes.
+    `halvings`: how often the size of the squares is halved. Needs the memory of a second copy of networks and
+    optimizers for as long as it takes.
     """
     before = random_state(run.precision.device)
     try:
@@ -29,7 +40,8 @@ def seconds_per_step(run: TrainState) -> float:
         optimizers = make_optimizers(task, run.recipe)
         # A rate that spoils the weights must not stop the estimate: the run itself says so, with its step.
         set_learning_rates(optimizers, run.recipe.train, factor=0.0)
-        batch = random_batch(run, samples=run.recipe.train.batch_size)
+        grow(networks_of(task).values(), halvings)
+        batch = random_batch(run, samples=run.recipe.train.batch_size, halvings=halvings)
         limits = StepLimits(accumulate=run.recipe.train.accumulate, clip_norm=run.recipe.train.clip_norm)
         for step in range(_WARM_UP_STEPS + _TIMED_STEPS):
             if step == _WARM_UP_STEPS:
@@ -62,9 +74,9 @@ def duration_text(seconds: float) -> str:
     return f"{seconds / 86400:.1f} days"
 
 
-def random_batch(run: TrainState, *, samples: int) -> Batch:
+def random_batch(run: TrainState, *, samples: int, halvings: int = 0) -> Batch:
     """Noise of the shapes that the run trains on; where instances are needed, a sample is one of them."""
-    data, precision = run.recipe.data, run.precision
+    data, precision = at_size(run.recipe.data, run.recipe.data.size >> halvings), run.precision
 
     def noise(channels: int, side: int) -> torch.Tensor:
         shape = (samples, channels, side, side)

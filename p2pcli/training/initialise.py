@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from p2pcli.errors import UsageError
 from p2pcli.inference.model_file import read_model
 from p2pcli.inference.translator import model_in
+from p2pcli.nets.growth import grow
 from p2pcli.recipe import Recipe, load_recipe
 from p2pcli.recipe.generators import LocalEnhancer
 from p2pcli.tasks import networks_of
@@ -69,6 +70,8 @@ def initialise(run: TrainState) -> list[str]:
         for network, state in fitting.items():
             _load(networks[network], state, what=f"{name}: {network}", recipe=run.recipe)
         started |= set(fitting)
+        # A run without stages trains all of a network, also of one that was still growing.
+        grow((networks[network] for network in fitting), 0)
         notes.append(f"Starting from {name}: {', '.join(fitting)}.")
     if run.average is not None:
         run.average = averaged_copy(nn.ModuleDict(run.task.generators))

@@ -52,7 +52,7 @@ class Keeper:
 def _info(run: TrainState, measured: Measured) -> ModelInfo:
     return ModelInfo(
         role="generator",
-        trained_size=run.recipe.data.size,
+        trained_size=run.size or run.recipe.data.size,
         step=measured.step,
         epoch=measured.epoch,
         metrics=dict(measured.metrics),

@@ -26,6 +26,7 @@ from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.runlog import RunLog
 from p2pcli.training.sampler import batches_from, position_after
 from p2pcli.training.schedule import learning_rate_factor, set_learning_rates, total_steps
+from p2pcli.training.stages import faded, grow_into, loads, stage_at, stage_row, stages_of
 from p2pcli.training.state import TrainState
 from p2pcli.training.step import LossNotFiniteError, StepLimits, discriminator_step, training_step
 from p2pcli.training.tensorboard import TensorBoardMirror
@@ -58,6 +59,7 @@ def train_loop(
     """
     train, keys = run.recipe.train, pairs.split.train
     steps = total_steps(train, len(keys))
+    stages = stages_of(run.recipe, count=len(keys))
     processes = settings.processes
     mirrored = review is not None and train.tensorboard
     mirror = TensorBoardMirror(folder.tensorboard, step=run.step) if mirrored else None
@@ -71,25 +73,32 @@ def train_loop(
         share=verdict_share(run.recipe.discriminator),
         log=log,
         observe=settings.observe,
+        accuracy=lambda: run.task.accuracy,
         norms=partial(gradient_norms, run.task),
+        growth=partial(stage_row, stages),
     )
     slots = partial(batches_from, keys, run.position, seed=train.seed, batch_size=train.batch_size)
-        accuracy=lambda: run.task.accuracy,
     parts = map(processes.part_of, islice(slots(), steps - run.step))
+    jobs = zip(parts, loads(pairs, stages, step=run.step, failures=failures), strict=True)
     trained = nn.ModuleDict(run.task.generators)
-    load = partial(pairs.training_square, failures=failures)
     # Parts of a batch are normalised one by one, and processes may have unequal numbers of them.
     statistics = processes.share_statistics(networks_of(run.task) if train.accumulate == 1 else {})
 
-    with closing(prefetch(parts, load, workers=settings.workers)) as batches:
+    with closing(prefetch(jobs, workers=settings.workers)) as batches:
         # Every process goes through the whole order, and loads its own part.
         for whole, squares in zip(slots(), batches, strict=False):
             epoch = run.position.epoch
             run.begin_step()
+            stage = stage_at(stages, run.step)
+            if grow_into(run, stage):
+                settings.observe(Note(f"step {run.step + 1}: {stage.size} px from here."))
+                if review is not None:
+                    review.look_at(pairs.sized(stage.size), recipe=run.recipe, failures=failures)
             factor = learning_rate_factor(train, step=run.step, epoch=epoch) * run.plateau.factor
             rate = set_learning_rates(run.optimizers, train, factor=factor)
 
             batch = squares.to(run.precision.device, channels_last=train.channels_last)
+            batch = faded(batch, run.recipe, alpha=stage.alpha_at(run.step))
             weight = processes.weight_of(len(whole))
             statistics.counts = weight > 0
             limits = StepLimits(train.accumulate, train.clip_norm, weight, processes)

@@ -12,14 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from p2pcli.inference.device import is_out_of_memory
+from p2pcli.nets.growth import grow
 from p2pcli.recipe import Recipe
-from p2pcli.tasks import Batch, Task
+from p2pcli.tasks import Batch, Task, networks_of
 from p2pcli.training.checkpoint import random_state, restore_random_state
 from p2pcli.training.estimate import random_batch
 from p2pcli.training.state import TrainState
 
 _FLOAT_BYTES = 4
 _ADAM_MOMENTS = 2
+_LAST_FADE = 0.5
+"""The level of detail at which growing networks do most: the whole size, and what it fades from."""
 _FIXED_SPARE, _SAMPLE_SPARE = 1.3, 2.2
 """Over what can be counted: re-ordered weights, gradients on their way, kernels' scratch space, leftovers of
 the allocator. Fitted to the peaks of pix2pix at 128 and 256 px on a CPU, which they meet within a fifth."""
@@ -64,6 +67,7 @@ def measure_needs(run: TrainState, *, processes: int = 1) -> Needs:
     before = random_state(run.precision.device)
     try:
         task = copy.deepcopy(run.task)
+        grow(networks_of(task).values(), _LAST_FADE if run.recipe.train.stages else 0)
         own = _storages([*task.generators.values(), *task.discriminators.values(), *task.fixed.values()])
         one = _step_bytes(task, random_batch(run, samples=1), own, run)
         try:

@@ -10,6 +10,7 @@ from p2pcli.errors import ItemError
 from p2pcli.events import Note, Observer
 from p2pcli.io.atomic import write_bytes
 from p2pcli.io.codec import encode
+from p2pcli.recipe import Recipe
 from p2pcli.tasks.networks import model_state
 from p2pcli.training.data import TrainingData
 from p2pcli.training.failures import FailureLog
@@ -18,6 +19,7 @@ from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.runlog import RunLog
 from p2pcli.training.samples import draw_grid
 from p2pcli.training.schedule import total_epochs, total_steps
+from p2pcli.training.stages import stage_at, stages_of
 from p2pcli.training.state import Measured, TrainState
 from p2pcli.training.validation import (
     VALIDATIONS,
@@ -37,16 +39,28 @@ _REPORT_SHARE = 0.02
 class Review:
     """Measures and shows a run on fixed pairs. `is_validation` is False where they are training pairs."""
 
-    held_out: HeldOut
-    is_validation: bool
-    baseline: dict[str, float]
     folder: RunFolder
     observe: Observer
     last_step: int
     grid_epochs: int = 1
     """Epochs between two sample grids; there is always one after the last step."""
+    held_out: HeldOut = field(default_factory=lambda: HeldOut((), ()))
+    is_validation: bool = False
+    baseline: dict[str, float] = field(default_factory=dict)
     _last_report: float = field(default_factory=time.monotonic)
     _report_seconds: float = 0.0
+
+    def look_at(self, pairs: TrainingData, *, recipe: Recipe, failures: FailureLog) -> tuple[str, ...]:
+        """Measure on `pairs` from here on; the keys that were tried."""
+        train = recipe.train
+        held_out, tried = load_held_out(
+            pairs, count=train.validation_images, shown=train.sample_images, failures=failures
+        )
+        self.held_out = held_out
+        self.is_validation = bool(pairs.split.validation and held_out.keys)
+        has_baseline = self.is_validation and recipe.task == "paired"
+        self.baseline = measure_baseline(held_out.squares) if has_baseline else {}
+        return tried if self.is_validation else ()
 
     def run(self, run: TrainState, log: RunLog) -> None:
         """Validate, remember the best, write samples and report. Changes nothing that training depends on."""
@@ -55,13 +69,20 @@ class Review:
         start = time.monotonic()
         validate = VALIDATIONS[recipe.task]
         found = validate(run.generators, recipe, self.held_out, precision=run.precision, shown=shown)
-        caption = f"step {run.step}, epoch {run.position.epoch}"
+        size = {"size": run.size} if recipe.train.stages else {}
+        caption = f"step {run.step}, epoch {run.position.epoch}" + (f", {run.size} px" if size else "")
         if self.is_validation:
             metrics = found.metrics
             run.measured = Measured(run.step, run.position.epoch, metrics)
             self._keep_if_best(run, metrics)
             seconds = round(time.monotonic() - start, 3)
-            row = {"epoch": run.position.epoch, **metrics, "baseline": self.baseline, "seconds": seconds}
+            row = {
+                "epoch": run.position.epoch,
+                **size,
+                **metrics,
+                "baseline": self.baseline,
+                "seconds": seconds,
+            }
             log.write("validation", run.step, row)
             text = metrics_text(metrics)
             self.observe(Note(f"validation at {caption}: {text}", level="detail"))
@@ -120,23 +141,15 @@ def spread(keys: Sequence[str], count: int) -> tuple[str, ...]:
 def new_review(
     pairs: TrainingData, run: TrainState, *, folder: RunFolder, failures: FailureLog, observe: Observer
 ) -> tuple[Review, tuple[str, ...]]:
-    """A review on pairs loaded now, with the baseline measured; and the validation keys that were tried."""
-    train = run.recipe.train
-    held_out, tried = load_held_out(
-        pairs, count=train.validation_images, shown=train.sample_images, failures=failures
-    )
-    is_validation = bool(pairs.split.validation and held_out.keys)
-    has_baseline = is_validation and run.recipe.task == "paired"
-    baseline = measure_baseline(held_out.squares) if has_baseline else {}
-    count = len(pairs.split.train)
+    """A review on pairs loaded now, at the size where the run stands; and the validation keys that were
+    tried."""
+    train, count = run.recipe.train, len(pairs.split.train)
     reviews = total_epochs(train, count) // train.validate_every
     review = Review(
-        held_out,
-        is_validation,
-        baseline,
         folder,
         observe,
         last_step=total_steps(train, count),
         grid_epochs=train.validate_every * -(-max(1, reviews) // _GRIDS),
     )
-    return review, tried if is_validation else ()
+    stage = stage_at(stages_of(run.recipe, count=count), run.step)
+    return review, review.look_at(pairs.sized(stage.size), recipe=run.recipe, failures=failures)

@@ -53,6 +53,8 @@ class TrainState:
     made_by: MadeBy = field(default_factory=MadeBy)
     measured: Measured | None = None
     best: Measured | None = None
+    size: int = 0
+    """Side in px of the squares of the newest step; 0 before the first: then that of the recipe."""
     best_weights: dict[str, Tensor] | None = field(default=None, repr=False)
     """The model file's content at `best`, on the CPU, until the next checkpoint has written it."""
 

@@ -38,6 +38,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "spade_multiscale": {"channels": 4, "layers": 2},
     "srgan": {"channels": 4},
     "global_patch": {"channels": 4, "layers": 2},
+    "progressive": {"channels": 4, "depth": 2, "growths": 0},
+    "progressive_patch": {"channels": 4, "layers": 2, "growths": 0},
     "pix2pixhd_features": {"channels": 2, "downsamplings": 1},
     "spade_style": {"channels": 2},
 }
@@ -62,6 +64,7 @@ COMBINATIONS = [
     case("unconditional", "unet", "patchgan", {}, discriminator={"conditional": False}),
     case("pixel", "unet", "patchgan", {}, discriminator={"receptive_field": 1}),
     case("image", "unet", "image", {}),
+    case("progressive", "progressive", "progressive_patch", {}),
     case("encoder-decoder", "unet", "patchgan", {}, generator={"skips": False}),
     case("pix2pixHD", "pix2pixhd_global", "multiscale", HD),
     case("pix2pixHD 1024", "pix2pixhd_local", "multiscale", HD, discriminator={"scales": 3}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,8 @@ def keyed_pairs(count: int, broken: Sequence[str] = (), *, cache_bytes: int = 1 
 
 def first_values(pairs: PairData, failures: FailureLog, steps: int, workers: int) -> list[int]:
     slots = batches_from(pairs.split.train, Position(), seed=1, batch_size=1)
-    stream = prefetch(slots, lambda slot: pairs.training_square(slot, failures), workers=workers)
+    load = partial(pairs.training_square, failures=failures)
+    stream = prefetch(((some, load) for some in slots), workers=workers)
     values = [int(next(stream).squares[0].target[0, 0, 0]) for _ in range(steps)]
     stream.close()
     return values

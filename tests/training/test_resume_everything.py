@@ -34,6 +34,28 @@ decay_epochs = 0
 batch_size = 2
 freeze_global_epochs = 1
 """
+PROGRESSIVE = """
+[data]
+size = 32
+load_size = 36
+[generator]
+name = "progressive"
+channels = 2
+depth = 2
+growths = 1
+[discriminator]
+name = "progressive_patch"
+channels = 2
+growths = 1
+[train]
+precision = "float32"
+stages = [0.5]
+fade = 1.0
+ema = 0.9
+epochs = 3
+decay_epochs = 0
+batch_size = 2
+"""
 EVERYTHING = [
     'train.freeze=["model.model.0"]',
     "train.warmup_discriminator=2",
@@ -75,7 +97,11 @@ def same(a: Any, b: Any) -> bool:
 
 
 @pytest.mark.parametrize("killed_at", [2, 6])
-@pytest.mark.parametrize("switched_on", [EVERYTHING, PLATEAU, HD], ids=["everything", "plateau", "hd"])
+@pytest.mark.parametrize(
+    "switched_on",
+    [EVERYTHING, PLATEAU, HD, PROGRESSIVE],
+    ids=["everything", "plateau", "hd", "in a fade"],
+)
 def test_a_killed_run_resumes_to_the_same_bits(
     switched_on: list[str] | str,
     killed_at: int,
@@ -86,7 +112,7 @@ def test_a_killed_run_resumes_to_the_same_bits(
 ) -> None:
     data, recipe, changes = side_by_side(5, side=72), "pix2pix", [*tiny, *switched_on]
     if isinstance(switched_on, str):
-        recipe, changes = str(tmp_path / "hd.toml"), []
+        recipe, changes = str(tmp_path / "own.toml"), []
         Path(recipe).write_text(switched_on)
     changes += ["train.checkpoint_minutes=1e-9", "train.validation_images=1"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
