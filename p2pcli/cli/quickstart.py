@@ -36,6 +36,7 @@ def quickstart(
     device: options.DeviceOption = "auto",
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -49,21 +50,38 @@ def quickstart(
 
     def job(observe: Observer, stop: Stop) -> QuickstartReport:
         return quickstart_job(
-            output, device=device, seed=seed, overwrite=overwrite, observe=observe, stop=stop
+            output,
+            device=device,
+            seed=seed,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            observe=observe,
+            stop=stop,
         )
 
     report, caught = run_job(job, printing=printing)
-    if not report.interrupted:
+    if not (report.interrupted or dry_run):
         for line in _where_everything_is(report):
             printing.data(line)
     finish(
         report,
         caught,
         printing=printing,
-        summary=[],
+        summary=_plan(report) if dry_run else [],
+        dry_run=dry_run,
         again=invocation.again(extra=["--overwrite"]),
         says_output=False,
     )
+
+
+def _plan(report: QuickstartReport) -> list[str]:
+    from p2pcli.jobs.quickstart import TRAIN_SECONDS
+
+    return [
+        f"Would make {report.planned_pairs} pairs (about {report.planned_bytes / 1e6:.1f} MB) in "
+        f"{report.dataset}, train on them for about {duration(TRAIN_SECONDS)} into {report.run}, and "
+        f"translate a clip of five seconds into {report.output}."
+    ]
 
 
 def _where_everything_is(report: QuickstartReport) -> list[str]:

@@ -153,6 +153,7 @@ def make_pairs(
     elif dry_run:
         report.dry_run = True
         report.bytes = estimate_bytes(plan)
+        report.tally.skipped["dry run"] += report.tally.planned - report.tally.done
     else:
         _run(plan, report, workers or _cores(), contact, overwrite, observe, stop)
     report.seconds = time.monotonic() - begun

@@ -23,7 +23,7 @@ from p2pcli.io.atomic import write_bytes
 from p2pcli.io.codec import encode
 from p2pcli.io.contact_sheet import contact_sheet
 from p2pcli.io.video import frame_times, read_frames
-from p2pcli.jobs.make_pairs import make_pairs
+from p2pcli.jobs.make_pairs import MakePairsReport, make_pairs
 from p2pcli.jobs.train import train
 from p2pcli.jobs.translate import translate
 from p2pcli.plan import Tally
@@ -81,6 +81,11 @@ class QuickstartReport:
     steps: int = 0
     stages: dict[str, float] = field(default_factory=dict)
     """Seconds of each verb."""
+    planned_pairs: int = 0
+    """Pairs that a dry run would make."""
+    planned_bytes: int = 0
+    """What they would take on the disk, about."""
+    dry_run: bool = False
     interrupted: bool = False
     seconds: float = 0.0
 
@@ -94,10 +99,10 @@ class QuickstartReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0; 3 with failed items; 1 where the model does not beat its input."""
+        """0; 3 with failed items; 1 where a trained model does not beat its input."""
         if self.tally.failed:
             return ExitCode.ITEMS_FAILED
-        return ExitCode.OK if self.beats_input else ExitCode.UNEXPECTED
+        return ExitCode.OK if self.dry_run or self.beats_input else ExitCode.UNEXPECTED
 
     def as_json(self) -> dict[str, object]:
         """Everything as JSON-able values."""
@@ -114,6 +119,9 @@ class QuickstartReport:
         return {
             "job": "quickstart",
             **{name: None if path is None else path.as_posix() for name, path in paths.items()},
+            "dry_run": self.dry_run,
+            "planned_pairs": self.planned_pairs,
+            "planned_bytes": self.planned_bytes,
             "steps": self.steps,
             "metrics": dict(self.metrics),
             "baseline": dict(self.baseline),
@@ -132,18 +140,19 @@ def quickstart(
     device: str = "auto",
     seed: int = 0,
     overwrite: bool = False,
+    dry_run: bool = False,
     observe: Observer = ignore,
     stop: Stop | None = None,
 ) -> QuickstartReport:
     """Make pairs, train and translate with the shipped material, all below `output`.
 
     The number of training steps follows from the measured speed, so that training takes about
-    `train_seconds` on any machine. Raises `UsageError` where `output` holds something already and
-    `overwrite` is not set, and what the three jobs raise.
+    `train_seconds` on any machine. A dry run counts the pairs and writes nothing. Raises `UsageError` where
+    `output` holds something already and `overwrite` is not set, and what the three jobs raise.
     """
     began = time.monotonic()
     place, flag = Path(output), stop or Stop()
-    _lay_out(place, overwrite=overwrite)
+    _require_free(place, overwrite=overwrite)
     report = QuickstartReport(
         output=place,
         tally=Tally(),
@@ -151,6 +160,11 @@ def quickstart(
         contact_sheet=place / "pairs" / "preview.png",
         run=place / "run",
     )
+    if dry_run:
+        _plan(report, seed=seed)
+        report.seconds = time.monotonic() - began
+        return report
+    shutil.copytree(MATERIAL, place / "material", dirs_exist_ok=True)
     with _threads_put_back():
         for name, stage in (("make-pairs", _pairs), ("train", _train), ("translate", _translate)):
             since = time.monotonic()
@@ -170,8 +184,7 @@ class _Settings:
     seed: int
 
 
-def _lay_out(place: Path, *, overwrite: bool) -> None:
-    """Copy the material, so that every command that is printed can be typed again."""
+def _require_free(place: Path, *, overwrite: bool) -> None:
     if place.exists() and not place.is_dir():
         raise UsageError(f"{place} is a file. Name a folder with -o.")
     if place.is_dir() and any(place.iterdir()) and not overwrite:
@@ -179,25 +192,48 @@ def _lay_out(place: Path, *, overwrite: bool) -> None:
             f"{place} is not empty. Add --overwrite to make everything in it anew, or name another folder "
             "with -o."
         )
-    shutil.copytree(MATERIAL, place / "material", dirs_exist_ok=True)
 
 
-def _pairs(report: QuickstartReport, settings: _Settings, observe: Observer, stop: Stop) -> None:
-    observe(Note("1 of 3  make-pairs: ink drawings of photos and of a film's first shots"))
-    material = report.output / "material"
-    made = make_pairs(
+def _plan(report: QuickstartReport, *, seed: int) -> None:
+    """Count what would be made: pairs, and the one clip that would be translated."""
+    planned = _make_pairs(MATERIAL, report.dataset, seed=seed, dry_run=True)
+    report.dry_run, report.planned_pairs = True, sum(planned.splits.values())
+    report.planned_bytes = planned.bytes
+    _count(report, planned.tally)
+    report.tally.planned += 1
+    report.tally.skipped["dry run"] += 1
+
+
+def _make_pairs(
+    material: Path,
+    dataset: Path,
+    *,
+    seed: int,
+    dry_run: bool = False,
+    observe: Observer = ignore,
+    stop: Stop | None = None,
+) -> MakePairsReport:
+    return make_pairs(
         "edges",
         [material / "photos", material / "film.mp4"],
-        report.dataset,
+        dataset,
         options=MAKER_OPTIONS,
         size=SIZE_PX,
         every="4",
         split=(1 - _VALIDATION_SHARE, _VALIDATION_SHARE, 0),
-        seed=settings.seed,
+        seed=seed,
         overwrite=True,
+        dry_run=dry_run,
         observe=observe,
         stop=stop,
     )
+
+
+def _pairs(report: QuickstartReport, settings: _Settings, observe: Observer, stop: Stop) -> None:
+    observe(Note("1 of 3  make-pairs: ink drawings of photos and of a film's first shots"))
+    # From a copy of the material, so that every command that is printed can be typed again.
+    material = report.output / "material"
+    made = _make_pairs(material, report.dataset, seed=settings.seed, observe=observe, stop=stop)
     _count(report, made.tally)
     report.interrupted = made.interrupted
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from p2pcli.errors import ExitCode
@@ -45,6 +46,13 @@ def test_the_clip_keeps_frames_size_and_sound(report):
 def test_every_pair_and_the_clip_are_accounted_for(report):
     tally = report.tally
     assert (tally.done, len(tally.failed)) == (tally.planned, 0)
+
+
+def test_a_dry_run_counts_what_the_run_makes_and_writes_nothing(report, tmp_path):
+    plan = quickstart(tmp_path / "out", dry_run=True)
+    made = len(pq.read_table(report.dataset / "data", columns=["key"]))
+    assert (plan.planned_pairs, plan.exit_code, list(tmp_path.iterdir())) == (made, ExitCode.OK, [])
+    assert (plan.tally.planned, plan.tally.done) == (report.tally.planned, plan.tally.planned)
 
 
 def test_a_stop_ends_it_at_the_first_verb(tmp_path):
