@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from p2pcli.inference.translator import Translator, load_model
+    from p2pcli.jobs.cluster import cluster
     from p2pcli.jobs.export import export_weights
     from p2pcli.jobs.import_weights import import_weights
     from p2pcli.jobs.make_pairs import make_pairs
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Translator",
     "__version__",
+    "cluster",
     "export_weights",
     "import_weights",
     "load_model",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "cluster": "p2pcli.jobs.cluster",
     "export_weights": "p2pcli.jobs.export",
     "import_weights": "p2pcli.jobs.import_weights",
     "Translator": "p2pcli.inference.translator",

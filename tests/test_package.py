@@ -20,8 +20,8 @@ def project() -> dict[str, object]:
 
 def test_the_public_names_are_these():
     assert sorted(p2pcli.__all__) == [
-        "Translator", "__version__", "export_weights", "import_weights", "load_model", "make_pairs", "train",
-        "translate",
+        "Translator", "__version__", "cluster", "export_weights", "import_weights", "load_model",
+        "make_pairs", "train", "translate",
     ]  # fmt: skip
 
 

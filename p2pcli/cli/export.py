@@ -10,7 +10,7 @@ import typer
 from p2pcli.cli import options
 from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation
-from p2pcli.cli.running import Printing, finish, run_job
+from p2pcli.cli.running import Printing, finish, newest_unless, run_job
 from p2pcli.events import Observer, Stop
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 HELP = help_page(
     "p2p export -m runs/shoes --to pth -o latest_net_G.pth",
     """Writes the weights of a model or run under the keys of the published pix2pix, CycleGAN, pix2pixHD and
-    SPADE code, and says with which options that code builds the network.""",
+    SPADE code, and says with which options that code builds the networks. What belongs to the generator goes
+    beside it: an encoder, the other way of CycleGAN, discriminators (latest_net_E.pth, latest_net_D.pth).""",
 )
 
 
@@ -42,14 +43,10 @@ def export(
 ) -> None:
     """Export; see HELP."""
     from p2pcli.jobs.export import export_weights
-    from p2pcli.jobs.translate import newest_model
 
     printing = Printing(json=as_json, quiet=quiet, verbose=verbose)
     invocation: Invocation = context.obj
-    chosen = model or newest_model(Path("runs")).parent
-    again = invocation.again(extra=[] if model else ["-m", str(chosen)])
-    if model is None:
-        printing.say(f"The same as: {again}")
+    chosen, again = newest_unless(model, invocation=invocation, printing=printing)
 
     def job(observe: Observer, stop: Stop) -> ExportReport:
         return export_weights(
@@ -58,4 +55,5 @@ def export(
 
     report, caught = run_job(job, printing=printing)
     summary = [f"Options of the published code: {report.options}"] if report.options else []
+    summary += [f"Written: {path}" for path in report.outputs if path != report.output]
     finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run)

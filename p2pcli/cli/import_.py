@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -26,8 +26,14 @@ HELP = help_page(
     shapes, the rest from train_opt.txt or opt.txt beside them. The result translates and loads like any other
     model. Nothing in a file is ever executed.
 
-    With a discriminator named too, it goes to NAME.discriminator.safetensors.""",
+    Name all networks of a run at once: latest_net_G_A.pth and _G_B for both ways of CycleGAN, an encoder
+    with its generator. Discriminators go to NAME.discriminator.safetensors, where train --init looks.""",
 )
+
+
+def _unseen(flag: str, text: str) -> Any:
+    """An option whose default the files, or else the published code, decide."""
+    return typer.Option(flag, help=text, show_default=False, rich_help_panel=UNSEEN_PANEL)
 
 
 @app.command("import", cls=Page, help=HELP)
@@ -35,45 +41,50 @@ def import_weights(
     context: typer.Context,
     files: Annotated[
         list[Path],
-        typer.Argument(help="Weights of one network, or of a generator and its discriminator."),
+        typer.Argument(help="The networks of one training run: generators, encoder, discriminators."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the result goes.")] = Path(
         "model.safetensors"
     ),
     direction: Annotated[
         Literal["AtoB", "BtoA"] | None,
-        typer.Option(
-            "--direction",
-            help="Which domain is the input. Nothing: as the option text says, else AtoB.",
-            show_default=False,
-            rich_help_panel=UNSEEN_PANEL,
-        ),
+        _unseen("--direction", "Which domain is the input. Nothing: as the option text says, else AtoB."),
     ] = None,
     statistics: Annotated[
         Literal["sample", "running"] | None,
-        typer.Option(
+        _unseen(
             "--statistics",
-            help="Batch-norm statistics: each image's own, or the running ones. Nothing: as published.",
-            show_default=False,
-            rich_help_panel=UNSEEN_PANEL,
+            "Batch-norm statistics: each image's own, or the running ones. Nothing: as published.",
         ),
     ] = None,
     dropout: Annotated[
         bool | None,
-        typer.Option(
+        _unseen(
             "--dropout/--no-dropout",
-            help="Whether a U-Net was trained with dropout. Nothing: as the option text says, else with.",
-            show_default=False,
-            rich_help_panel=UNSEEN_PANEL,
+            "Whether a U-Net was trained with dropout. Nothing: as the option text says, else with.",
         ),
     ] = None,
     doublings: Annotated[
         Literal["normal", "more"] | None,
-        typer.Option(
+        _unseen(
             "--doublings",
-            help="How often SPADE doubles its size: 5 or 6 times. Nothing: as the option text says, else 5.",
-            show_default=False,
-            rich_help_panel=UNSEEN_PANEL,
+            "How often SPADE doubles its size: 5 or 6 times. Nothing: as the option text says, else 5.",
+        ),
+    ] = None,
+    labels: Annotated[
+        int | None,
+        _unseen(
+            "--labels",
+            "pix2pixHD, SPADE: ids of the label map, 0 for a picture. Nothing: as the option text says, else "
+            "all planes but one for instance boundaries.",
+        ),
+    ] = None,
+    instances: Annotated[
+        Literal["inst", "labels", "none"] | None,
+        _unseen(
+            "--instances",
+            "Where those boundaries come from: instance maps in inst/, or where the labels differ. none: "
+            "there are none.",
         ),
     ] = None,
     overwrite: options.Overwrite = False,
@@ -97,6 +108,8 @@ def import_weights(
             statistics=statistics,
             dropout=dropout,
             doublings=doublings,
+            labels=labels,
+            instances=instances,
             overwrite=overwrite,
             dry_run=dry_run,
             observe=observe,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import typer
 
+from p2pcli.cli.invocation import Invocation
 from p2pcli.cli.progress import drawing, duration
 from p2pcli.cli.signals import Caught, stopping_on_signals
 from p2pcli.errors import ExitCode
@@ -67,6 +68,23 @@ class Printing:
         """The result itself, on stdout, where it is not a JSON object that is asked for."""
         if not self.json:
             sys.stdout.write(f"{line}\n")
+
+
+def newest_unless(
+    model: Path | None, *, invocation: Invocation, printing: Printing, extra: Sequence[str] = ()
+) -> tuple[Path, str]:
+    """`model`, or the newest run under runs/, and the command that says so.
+
+    Where anything was chosen for the caller (`extra` are other words that were), that command is printed.
+    """
+    from p2pcli.jobs.translate import newest_model
+
+    chosen = model or newest_model(Path("runs")).parent
+    words = [*extra, *([] if model else ["-m", str(chosen)])]
+    again = invocation.again(extra=words)
+    if words:
+        printing.say(f"The same as: {again}")
+    return chosen, again
 
 
 def run_job(call: Callable[[Observer, Stop], R], *, printing: Printing) -> tuple[R, Caught]:

@@ -10,7 +10,7 @@ import typer
 from p2pcli.cli import options
 from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation
-from p2pcli.cli.running import Printing, finish, run_job, tally_line
+from p2pcli.cli.running import Printing, finish, newest_unless, run_job, tally_line
 from p2pcli.events import Observer, Stop
 
 if TYPE_CHECKING:
@@ -72,6 +72,15 @@ def translate(
             rich_help_panel=MODE_PANEL,
         ),
     ] = None,
+    look: Annotated[
+        str,
+        typer.Option(
+            "--look",
+            help="Which of its possible results a model with an encoder gives: a number (0 the commonest), "
+            "sample (drawn from --seed), photo (as the photo in target/ beside), or a photo's file.",
+            rich_help_panel=MODE_PANEL,
+        ),
+    ] = "auto",
     precision: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
         typer.Option("--precision", help="Number format of the network.", rich_help_panel=MODE_PANEL),
@@ -109,17 +118,14 @@ def translate(
     debug: options.Debug = False,
 ) -> None:
     """Translate; see HELP."""
-    from p2pcli.jobs.translate import newest_model
     from p2pcli.jobs.translate import translate as translate_job
 
     printing = Printing(json=as_json, quiet=quiet, verbose=verbose)
     invocation: Invocation = context.obj
     chosen_sources = sources or [Path()]
-    chosen_model = model or newest_model(Path("runs")).parent
-    extra = [*([] if sources else ["."]), *([] if model else ["-m", str(chosen_model)])]
-    again = invocation.again(extra=extra)
-    if extra:
-        printing.say(f"The same as: {again}")
+    chosen_model, again = newest_unless(
+        model, invocation=invocation, printing=printing, extra=[] if sources else ["."]
+    )
 
     def job(observe: Observer, stop: Stop) -> TranslateReport:
         return translate_job(
@@ -133,6 +139,7 @@ def translate(
             dropout=dropout,
             prepare=prepare,
             direction=direction,
+            look=look,
             encoding=encoding,
             quality=quality,
             max_pixels=max_pixels,

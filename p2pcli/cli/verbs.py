@@ -51,6 +51,12 @@ def _export() -> typer.Typer:
     return app
 
 
+def _cluster() -> typer.Typer:
+    from p2pcli.cli.cluster import app
+
+    return app
+
+
 def _recipes() -> typer.Typer:
     from p2pcli.cli.recipes import app
 
@@ -75,6 +81,7 @@ VERBS = {
     "translate": Verb(_translate, "Run a trained model over photos, folders and films."),
     "import": Verb(_import, "Turn published weights (.pth) into p2p models."),
     "export": Verb(_export, "Write a model for the published code to load."),
+    "cluster": Verb(_cluster, "Store in a pix2pixHD model the looks that p2p translate --look chooses from."),
     "recipes": Verb(_recipes, "The recipes that come with p2p: list them, show one."),
 }
 

@@ -13,7 +13,7 @@ from p2pcli.conditions.layers import (
     main_layers,
     shown_input,
 )
-from p2pcli.conditions.planes import as_picture, input_planes, instance_ids, target_planes
+from p2pcli.conditions.planes import as_picture, input_planes, instance_ids, label_ids, target_planes
 
 __all__ = [
     "ConditionError",
@@ -22,6 +22,7 @@ __all__ = [
     "further_layers",
     "input_planes",
     "instance_ids",
+    "label_ids",
     "main_layers",
     "shown_input",
     "target_planes",

@@ -42,6 +42,13 @@ def instance_ids(packed: Tensor, data: Data) -> Tensor | None:
     return _ids(packed[..., channels_of(data)[data.instances]])[:, None]
 
 
+def label_ids(packed: Tensor, data: Data) -> Tensor | None:
+    """The label of each pixel (B, 1, H, W) int64; None where the input is no label map."""
+    if data.labels is None:
+        return None
+    return _ids(packed[..., channels_of(data)["labels"]])[:, None]
+
+
 def as_picture(result: Tensor, packed: Tensor, data: Data) -> Tensor:
     """A network's `result` (B, C, H, W) as the picture it stands for, float32 in [-1, 1].
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from p2pcli.image import Image
+from p2pcli.inference.looks import PHOTO, PHOTO_FOLDERS, Looks
 from p2pcli.io.base import Entry
 from p2pcli.io.codec import MAX_PIXELS, read_image
+from p2pcli.recipe import Data
 
 
 def pictures_beside(path: Path, names: Sequence[str], *, max_pixels: int = MAX_PIXELS) -> dict[str, Image]:
@@ -24,6 +26,17 @@ def pictures_beside(path: Path, names: Sequence[str], *, max_pixels: int = MAX_P
             if files:
                 found[name] = read_image(files[0], max_pixels=max_pixels).image
                 break
+    return found
+
+
+def extras_beside(
+    path: Path, data: Data, looks: Looks | None, *, max_pixels: int = MAX_PIXELS
+) -> dict[str, Image]:
+    """All further pictures of `path` that a model asks for, and the photo whose look it takes, if it does."""
+    found = pictures_beside(path, data.folders, max_pixels=max_pixels)
+    if looks is not None and looks.needs_photo and looks.photo is None:
+        photos = pictures_beside(path, PHOTO_FOLDERS, max_pixels=max_pixels)
+        found |= dict(zip((PHOTO,), photos.values(), strict=False))
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from p2pcli.errors import ItemError
 from p2pcli.events import Advanced, Ended, Observer, Started, Stop
 from p2pcli.image import Image, as_rgb8, resize
-from p2pcli.inference.beside import key_with_class, pictures_beside
+from p2pcli.inference.beside import extras_beside, key_with_class
 from p2pcli.inference.ledger import source_mark
 from p2pcli.inference.outputs import Task
 from p2pcli.inference.pipeline import BatchSize, Outcome, Stages, run_pipeline
@@ -77,7 +77,7 @@ def _run(
 
     data, entry = translator.data, film.task.entry
     # A still beside a film belongs to all its frames: the hole where a logo was.
-    extras = pictures_beside(entry.path, data.folders)
+    extras = extras_beside(entry.path, data, translator.looks)
     name = key_with_class(entry, data.classes)
 
     def decode(frame: Frame) -> Image:

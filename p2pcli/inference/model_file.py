@@ -14,11 +14,15 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor, nn
 
 from p2pcli import __version__
 from p2pcli.errors import RecipeError, UsageError
 from p2pcli.io.atomic import write_bytes
 from p2pcli.recipe import Recipe, parse_recipe
+from p2pcli.tasks import build_generator
+from p2pcli.tasks.networks import recipe_of_direction, runnable, state_of
+from p2pcli.tasks.unpaired import DIRECTIONS
 
 FORMAT_VERSION = 1
 _METADATA_KEY = "p2p"
@@ -119,6 +123,33 @@ def _require_finite(path: Path, state: Mapping[str, torch.Tensor]) -> None:
                 f"{path}: weight '{name}' holds values that are not finite (NaN or infinite), so that all "
                 f"results would be empty. Take another checkpoint, or train again with a smaller rate."
             )
+
+
+def generator_in(
+    file: Path, state: Mapping[str, Tensor], recipe: Recipe, *, direction: str | None
+) -> tuple[nn.Module, Recipe]:
+    """The generator of `direction` with its weights, and the recipe as that generator sees it."""
+    if direction not in (None, *DIRECTIONS):
+        raise UsageError(f"no direction '{direction}'. Known: {', '.join(DIRECTIONS)}.")
+    if recipe.task == "unpaired":
+        name = direction or DIRECTIONS[0]
+        recipe = recipe_of_direction(recipe, name)
+    elif direction not in (None, recipe.data.direction):
+        raise UsageError(
+            f"{file}: translates {recipe.data.direction} only; {direction} was asked for. Leave --direction "
+            f"out, or train the other way with --set data.direction={direction}."
+        )
+    else:
+        name = "generator"
+    network = build_generator(recipe)
+    try:
+        network.load_state_dict(state_of(state, name))
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise UsageError(
+            f"{file}: its weights do not fit the network that its recipe describes ({first}). Save it again."
+        ) from None
+    return runnable(recipe, network), recipe
 
 
 def _refuse_other_formats(path: Path) -> None:

@@ -195,7 +195,7 @@ def dtype_for(network: OutsideNetwork, dtype: torch.dtype, *, is_asked: bool) ->
 
 
 def require_no_modes(
-    file: Path, *, statistics: object, dropout: bool | None, direction: str | None, maker: bool
+    file: Path, *, statistics: object, dropout: bool | None, direction: str | None, maker: bool, look: bool
 ) -> None:
     """Refuse what only our own models have."""
     given = {
@@ -203,6 +203,7 @@ def require_no_modes(
         "--dropout": bool(dropout),
         "--direction": direction is not None,
         "--prepare maker": maker,
+        "--look": look,
     }
     for name, is_given in given.items():
         if is_given:

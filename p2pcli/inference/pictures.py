@@ -10,7 +10,7 @@ import numpy as np
 from p2pcli.errors import EnvironmentFaultError
 from p2pcli.events import Stop
 from p2pcli.image import Image, as_rgb8
-from p2pcli.inference.beside import key_with_class, pictures_beside
+from p2pcli.inference.beside import extras_beside, key_with_class
 from p2pcli.inference.ledger import source_mark
 from p2pcli.inference.outputs import Task
 from p2pcli.inference.pipeline import BatchSize, Outcome, Stages, run_pipeline
@@ -50,7 +50,7 @@ def translate_pictures(
     def decode(task: Task) -> Picture:
         marked = source_mark(task.entry.path)
         source = read_image(task.entry.path, max_pixels=max_pixels).image
-        extras = pictures_beside(task.entry.path, data.folders, max_pixels=max_pixels)
+        extras = extras_beside(task.entry.path, data, translator.looks, max_pixels=max_pixels)
         key = key_with_class(task.entry, data.classes)
         return Picture(source, translator.prepare(source, key, extras=extras), marked)
 

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from p2pcli.conditions import as_picture, channels_of, further_layers, input_planes, main_layers
 from p2pcli.errors import UsageError
-from p2pcli.image import Image
+from p2pcli.image import Image, resize
 from p2pcli.inference.cores import run_by_core
 from p2pcli.inference.device import choose_device, describe_device
 from p2pcli.inference.fitting import as_images, pad, runs_of_equals, with_channels
-from p2pcli.inference.model_file import ModelInfo, read_model
+from p2pcli.inference.looks import Looks, looks_in
+from p2pcli.inference.model_file import ModelInfo, generator_in, read_model
 from p2pcli.inference.modes import inference_mode
 from p2pcli.inference.outside import dtype_for, is_from_outside, read_outside, require_no_modes, tiling_for
 from p2pcli.inference.precision import free_memory, pick_dtype, reduced_copy
@@ -25,9 +26,6 @@ from p2pcli.inference.tiling import TILE_BYTES, Tiling, run_in_tiles
 from p2pcli.nets.blocks import SizeNeeds, Statistics
 from p2pcli.randomness import rng_for
 from p2pcli.recipe import Data, Recipe
-from p2pcli.tasks import build_generator
-from p2pcli.tasks.networks import recipe_of_direction, runnable, state_of
-from p2pcli.tasks.unpaired import DIRECTIONS
 from p2pcli.tensors import stacked, to_batch, to_images
 
 
@@ -40,6 +38,7 @@ def load_model(
     dropout: bool | None = None,
     prepare: Prepare = "auto",
     direction: str | None = None,
+    look: str | int | Path = "auto",
     seed: int = 0,
 ) -> Translator:
     """The translator stored in a model file, or in a run folder (see `model_in`).
@@ -48,8 +47,10 @@ def load_model(
     `precision` is "auto", "float32", "bfloat16" or "float16"; `statistics` ("sample" or "running") and
     `dropout` default to what the model's recipe says. `prepare` says whether pictures go through the pair
     maker that made the training inputs (see `preparation_for`). `direction`, "AtoB" or "BtoA", chooses one
-    of the two generators of an unpaired model; None: AtoB. Raises `UsageError` where the file is no model or
-    does not hold that direction, `EnvironmentFaultError` where the device or spandrel is not there.
+    of the two generators of an unpaired model; None: AtoB. `look` chooses among the results that a model with
+    an encoder has for one input (see `looks_in`): "auto", "sample", "photo", a number, or the file of a photo
+    whose look is taken. Raises `UsageError` where the file is no model, does not hold that direction or has
+    no such look, `EnvironmentFaultError` where the device or spandrel is not there.
     """
     where = choose_device(device)
     dtype = pick_dtype(precision, where)
@@ -58,7 +59,12 @@ def load_model(
     file = model_in(Path(path))
     if is_from_outside(file):
         require_no_modes(
-            file, statistics=statistics, dropout=dropout, direction=direction, maker=prepare == "maker"
+            file,
+            statistics=statistics,
+            dropout=dropout,
+            direction=direction,
+            maker=prepare == "maker",
+            look=look != "auto",
         )
         return _outside_translator(file, where, dtype, is_asked=precision != "auto", seed=seed)
     state, recipe, info = read_model(file)
@@ -66,7 +72,7 @@ def load_model(
         raise UsageError(
             f"{file}: holds a {info.role}, which translates nothing. Give it the generator's file."
         )
-    network, recipe = _generator_in(file, state, recipe, direction=direction)
+    network, recipe = generator_in(file, state, recipe, direction=direction)
     network = network.to(where).eval().requires_grad_(False)
     return Translator(
         network,
@@ -75,6 +81,7 @@ def load_model(
         scale=recipe.data.scale,
         bytes_per_pixel=_bytes_per_pixel(recipe, dtype),
         recipe=recipe,
+        looks=looks_in(state, recipe, look=look, device=where, seed=seed),
         path=file,
         info=info,
         device=where,
@@ -118,33 +125,6 @@ def _bytes_per_pixel(recipe: Recipe, dtype: torch.dtype) -> float:
     return 48 + values * torch.empty((), dtype=dtype).element_size()
 
 
-def _generator_in(
-    file: Path, state: Mapping[str, Tensor], recipe: Recipe, *, direction: str | None
-) -> tuple[nn.Module, Recipe]:
-    """The generator of `direction` with its weights, and the recipe as that generator sees it."""
-    if direction not in (None, *DIRECTIONS):
-        raise UsageError(f"no direction '{direction}'. Known: {', '.join(DIRECTIONS)}.")
-    if recipe.task == "unpaired":
-        name = direction or DIRECTIONS[0]
-        recipe = recipe_of_direction(recipe, name)
-    elif direction not in (None, recipe.data.direction):
-        raise UsageError(
-            f"{file}: translates {recipe.data.direction} only; {direction} was asked for. Leave --direction "
-            f"out, or train the other way with --set data.direction={direction}."
-        )
-    else:
-        name = "generator"
-    network = build_generator(recipe)
-    try:
-        network.load_state_dict(state_of(state, name))
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise UsageError(
-            f"{file}: its weights do not fit the network that its recipe describes ({first}). Save it again."
-        ) from None
-    return runnable(recipe, network), recipe
-
-
 def model_in(path: Path) -> Path:
     """`path` itself, or in a run folder best.safetensors, else model.safetensors."""
     if not path.is_dir():
@@ -181,6 +161,7 @@ class Translator:
         input_dtype: torch.dtype | None = None,
         tiling: Tiling | None = None,
         about: str = "",
+        looks: Looks | None = None,
     ) -> None:
         self.network = network
         """float32 (B, C, H, W) in [-1, 1] → the same, `scale` times as large, for sides that `size_needs`
@@ -204,6 +185,8 @@ class Translator:
         """How larger pictures are cut; None: they go through whole."""
         self.about = about
         """A sentence on a model of another project, with its licence."""
+        self.looks = looks
+        """Chooses among several results for one input; None: there is one."""
         self._running = running
         self._input_dtype = input_dtype or dtype
 
@@ -215,12 +198,17 @@ class Translator:
 
     def padded_size(self, image: Image) -> tuple[int, int]:
         """(height, width) that the network will see for `image`."""
+        return self._padded_sides(*image.shape[:2])
+
+    def _padded_sides(self, height: int, width: int) -> tuple[int, int]:
         needs = self.size_needs
 
         def padded(side: int) -> int:
             return max(needs.minimum, -(-side // needs.multiple_of) * needs.multiple_of)
 
-        height, width = padded(image.shape[0]), padded(image.shape[1])
+        if needs.exact is not None:
+            return needs.exact
+        height, width = padded(height), padded(width)
         return (max(height, width),) * 2 if needs.is_square else (height, width)
 
     def batch_that_suits(self, bucket: Hashable) -> int:
@@ -255,8 +243,9 @@ class Translator:
         Gives (H, W, C) of the same dtype: C is the model's (3, or 1 for a gray target), and 4 where the
         source has alpha, which is carried over. `key` names the picture where something is drawn at random,
         and its class as CLASS/NAME; `extras` holds the further pictures that a model may ask for
-        (`recipe.data.further_pictures`), each (H, W, C). What becomes of label maps, holes and lightness is
-        the recipe's [data]; a super-resolution model gives a larger picture.
+        (`recipe.data.further_pictures`), each (H, W, C), and as "target" a photo whose look the result takes,
+        in a model with an encoder. What becomes of label maps, holes and lightness is the recipe's [data]; a
+        super-resolution model gives a larger picture.
         """
         shaped = image[:, :, None] if image.ndim == 2 else image
         return self.run([self.prepare(shaped, key, extras=extras)], [shaped], [key])[0]
@@ -289,18 +278,21 @@ class Translator:
             image = self.preparation.apply(image, key)
         if not self._is_packed:
             return with_channels(image, channels)
-        data, (height, width), further = self.data, image.shape[:2], extras or {}
-        main = main_layers(
-            image, data, width=width, height=height, name=key or "the picture", mask=further.get("mask")
-        )
-        more = further_layers(further, data, key=key or "the picture", width=width, height=height)
-        return main if more is None else np.concatenate([main, more], axis=2)
+        data, further, name = self.data, extras or {}, key or "the picture"
+        height, width = self.size_needs.exact or image.shape[:2]
+        main = main_layers(image, data, width=width, height=height, name=name, mask=further.get("mask"))
+        more = further_layers(further, data, key=name, width=width, height=height)
+        photo = None
+        if self.looks is not None:
+            photo = self.looks.photo_layer(name, further, width=width, height=height)
+        layers = [layer for layer in (main, more, photo) if layer is not None]
+        return np.concatenate(layers, axis=2) if len(layers) > 1 else main
 
     @property
     def _is_packed(self) -> bool:
         """True where the network sees more, or something else, than a picture."""
         data = self.data
-        return not data.is_plain and data.scale == 1
+        return self.looks is not None or (not data.is_plain and data.scale == 1)
 
     def run(self, inputs: Sequence[Image], sources: Sequence[Image], keys: Sequence[str]) -> list[Image]:
         """The network alone: `inputs` are prepared; size, dtype and alpha of the results follow `sources`."""
@@ -312,7 +304,8 @@ class Translator:
         batch = torch.cat([self._padded(group) for group in runs_of_equals(inputs)])
         with inference_mode(self._running, statistics=self.statistics, dropout=self.dropout):
             if self._is_packed:
-                return self._completed(self._drawn(batch, keys[0]), inputs, sources)
+                outputs = self._drawn(batch, keys[0], self._looks_of(inputs, keys))
+                return self._completed(outputs, inputs, sources)
             made = self._made(batch, keys[0], dtype=sources[0].dtype)
         return as_images(made, inputs, sources, scale=self.scale)
 
@@ -334,6 +327,8 @@ class Translator:
             picture = as_picture(cropped, stacked([packed]).to(self.device), data)
             is_map = data.labels is not None
             image = to_images(picture, dtype=np.uint8 if is_map else source.dtype)[0]
+            if self.size_needs.exact is not None:
+                image = resize(image, source.shape[1], source.shape[0], kernel="bicubic")
             if data.mask:
                 # From the source itself, which may have 16 bits: what is not in a hole stays as it is.
                 hole = packed[:, :, channels_of(data)["hole"]] > 0
@@ -354,29 +349,39 @@ class Translator:
                 f"{free / 1e9:.1f} GB are free."
             )
 
-    def _drawn(self, batch: Tensor, key: str) -> Tensor:
+    def _looks_of(self, inputs: Sequence[Image], keys: Sequence[str]) -> Tensor | None:
+        if self.looks is None:
+            return None
+        looks = self.looks.of_batch(inputs, keys, self.data, device=self.device, pad=self._pad)
+        return None if looks is None else looks.to(self.device, self._input_dtype)
+
+    def _drawn(self, batch: Tensor, key: str, looks: Tensor | None = None) -> Tensor:
         batch = batch.to(self._input_dtype)
         # A network of another project may keep something between calls: it is called from one thread.
-        is_ours = self.recipe is not None
+        is_ours = self.recipe is not None and looks is None
         if is_ours and not self.dropout and self.device.type == "cpu" and self.dtype != torch.float32:
             # In float32 a picture comes out the same to the last bit, whatever shares its batch.
             return run_by_core(self._running, batch)
+        inputs = (batch,) if looks is None else (batch, looks)
         if not self.dropout:
-            result: Tensor = self._running(batch)
+            result: Tensor = self._running(*inputs)
             return result
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(int(rng_for(self.seed, key, "dropout").integers(1 << 62)))
-            drawn: Tensor = self._running(batch)
+            drawn: Tensor = self._running(*inputs)
         return drawn
 
     def _padded(self, images: Sequence[Image]) -> Tensor:
-        height, width = images[0].shape[:2]
-        padded_height, padded_width = self.padded_size(images[0])
         if self._is_packed:
             batch = input_planes(stacked(images).to(self.device), self.data)
         else:
             batch = to_batch(images, device=self.device)
+        return self._pad(batch).contiguous(memory_format=torch.channels_last)
+
+    def _pad(self, batch: Tensor) -> Tensor:
+        """`batch` (B, C, H, W), floats or integers, at the size that the network takes."""
+        height, width = batch.shape[2:]
+        padded_height, padded_width = self._padded_sides(height, width)
         left, top = (padded_width - width) // 2, (padded_height - height) // 2
         batch = pad(batch, (left, padded_width - width - left, 0, 0), shorter=width)
-        batch = pad(batch, (0, 0, top, padded_height - height - top), shorter=height)
-        return batch.contiguous(memory_format=torch.channels_last)
+        return pad(batch, (0, 0, top, padded_height - height - top), shorter=height)

@@ -19,6 +19,8 @@ from p2pcli.errors import UsageError
 
 OPTION_FILES = ("train_opt.txt", "opt.txt")
 _OPTION_LIMIT_BYTES = 1_000_000
+_NEGATED = {"True": False, "False": True}
+"""What options that begin with "no_" say of the thing itself."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class PublishedOptions:
     """SPADE's "normal", "more" or "most"."""
     size: int | None = None
     """Side in px of the training crops."""
+    labels: int | None = None
+    """Planes of the label map; 0: the input is a picture."""
+    instances: bool | None = None
+    """Whether a plane of instance boundaries follows."""
+    dontcare: bool | None = None
+    """Whether the label map has one more plane for "unknown"."""
 
 
 def read_weights(path: Path) -> dict[str, Any]:
@@ -85,12 +93,16 @@ def _parse_options(path: Path) -> PublishedOptions:
     direction = options.get("direction", options.get("which_direction"))
     size = options.get("crop_size", options.get("fineSize", ""))
     doublings = options.get("num_upsampling_layers")
+    labels = options.get("label_nc", "")
     return PublishedOptions(
         path=path,
         direction=direction if direction in ("AtoB", "BtoA") else None,
-        dropout={"True": False, "False": True}.get(options.get("no_dropout", "")),
+        dropout=_NEGATED.get(options.get("no_dropout", "")),
         doublings=doublings if doublings in ("normal", "more", "most") else None,
         size=int(size) if size.isdecimal() else None,
+        labels=int(labels) if labels.isdecimal() else None,
+        instances=_NEGATED.get(options.get("no_instance", "")),
+        dontcare={"True": True, "False": False}.get(options.get("contain_dontcare_label", "")),
     )
 
 

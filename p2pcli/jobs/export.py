@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,14 +12,31 @@ from typing import Literal
 import torch
 
 from p2pcli.errors import ExitCode, UsageError, did_you_mean
-from p2pcli.events import Observer, Stop, ignore
+from p2pcli.events import Note, Observer, Stop, ignore
 from p2pcli.inference.model_file import read_model
 from p2pcli.inference.translator import model_in
 from p2pcli.io.atomic import atomic_path
+from p2pcli.jobs.published_options import published_options
 from p2pcli.nets.detect import Detected, detect
 from p2pcli.plan import Tally
+from p2pcli.recipe import Recipe
+from p2pcli.tasks.networks import states_by_name
+from p2pcli.training.run_folder import RunFolder
+from p2pcli.training.stored import States, stored_beside, stored_networks
 
 FORMATS = ("pth",)
+
+PUBLISHED_ENDINGS = {
+    "generator": "G",
+    "AtoB": "G_A",
+    "BtoA": "G_B",
+    "feature_encoder": "E",
+    "style_encoder": "E",
+    "discriminator": "D",
+    "D_A": "D_A",
+    "D_B": "D_B",
+}
+"""Network's name in its task → how the published code ends its file: latest_net_G.pth, latest_net_D_A.pth."""
 
 
 @dataclass
@@ -28,10 +46,12 @@ class ExportReport:
     output: Path
     model: Path
     tally: Tally = field(default_factory=Tally)
+    """Counts networks."""
     interrupted: bool = False
     seconds: float = 0.0
     options: str = ""
-    """Options of the published code for this network, or empty where it has no such network."""
+    """Options of the published code for these networks, or empty where it has none such."""
+    outputs: list[Path] = field(default_factory=list)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -44,6 +64,7 @@ class ExportReport:
             "output": str(self.output),
             "model": str(self.model),
             "options": self.options,
+            "outputs": [str(path) for path in self.outputs],
             "interrupted": self.interrupted,
             "seconds": round(self.seconds, 3),
             **self.tally.as_json(),
@@ -60,54 +81,79 @@ def export_weights(
     observe: Observer = ignore,
     stop: Stop | None = None,
 ) -> ExportReport:
-    """Write the weights of a model file or run folder as a torch.save state dict with the published keys.
+    """Write the networks of a model file or run folder as torch.save state dicts with the published keys.
 
-    Keys need no translation: a model's own are the published ones. Raises `UsageError` where the model is of
-    a kind that was never published (its keys are p2p's own), or the output is there already.
+    `output` is the generator's file. Further networks (an encoder, the other way of an unpaired model, the
+    discriminators beside a model file or in a run folder's last checkpoint) go beside it, under the published
+    endings: latest_net_E.pth, latest_net_G_B.pth, latest_net_D.pth. Keys need no translation: a model's own
+    are the published ones. Raises `UsageError` where the generator is of a kind that was never published, or
+    an output is there already; a discriminator of such a kind is left out, with a note.
     """
     started = time.monotonic()
     if to not in FORMATS:
         raise UsageError(f"no format '{to}' to export to. {did_you_mean(to, FORMATS)}")
-    source, target = model_in(Path(model)), Path(output)
-    if target.exists() and not overwrite:
-        raise UsageError(f"{target}: is there already. Name another -o, or add --overwrite.")
-    state, recipe, info = read_model(source)
-    try:
-        found = detect(state)
-    except UsageError as error:
-        name = recipe.generator.name if info.role == "generator" else recipe.discriminator.name
-        raise UsageError(f"{source}: '{name}' has no published counterpart ({error})") from None
-    report = ExportReport(target, source, Tally(planned=1), options=_published_options(found))
-    if dry_run:
-        report.tally.skipped["dry run"] += 1
-    else:
-        with atomic_path(target) as temporary:
-            torch.save(OrderedDict(found.state), temporary)
-        report.tally.written = 1
-    report.tally.close()
+    target, source = Path(output), model_in(Path(model))
+    states, recipe = _networks(Path(model), source)
+    found = _recognised(states, recipe, source, observe)
+    places = _places(found, target)
+    for place in places.values():
+        if place.exists() and not overwrite:
+            raise UsageError(f"{place}: is there already. Name another -o, or add --overwrite.")
+    report = ExportReport(target, source, Tally(planned=len(found)), options=published_options(found, recipe))
+    if target not in places.values():
+        report.output = next(iter(places.values()))
+    for name, place in places.items():
+        if dry_run:
+            report.tally.skipped["dry run"] += 1
+        elif stop is not None and stop.is_set():
+            report.interrupted = True
+            break
+        else:
+            with atomic_path(place) as temporary:
+                torch.save(OrderedDict(found[name].state), temporary)
+            report.outputs.append(place)
+            report.tally.written += 1
+    report.tally.close(interrupted=report.interrupted)
     report.seconds = time.monotonic() - started
     return report
 
 
-def _published_options(found: Detected) -> str:
-    """How the published pix2pix, CycleGAN and pix2pixHD training and test scripts name this network."""
-    options = found.options
-    if options.get("upsampling", "deconv") != "deconv" or options.get("norm") == "instance_affine":
-        return ""
-    if found.network == "unet":
-        names = {7: "unet_128", 8: "unet_256"}
-        if options["depth"] not in names or not options["skips"] or options["bias"] is not None:
-            return ""
-        return f"--netG {names[options['depth']]} --ngf {options['channels']} --norm {options['norm']}"
-    if found.network == "resnet":
-        if options["blocks"] not in (6, 9) or options["bias"] is not None:
-            return ""
-        dropout = "" if options["dropout"] else " --no_dropout"
-        name = f"resnet_{options['blocks']}blocks"
-        return f"--netG {name} --ngf {options['channels']} --norm {options['norm']}{dropout}"
-    if found.network == "pix2pixhd_global":
-        return (
-            f"--netG global --ngf {options['channels']} --n_downsample_global {options['downsamplings']} "
-            f"--n_blocks_global {options['blocks']} --norm {options['norm']}"
-        )
-    return ""
+def _networks(given: Path, source: Path) -> tuple[States, Recipe]:
+    """Generators as `translate` takes them; discriminators from beside the file, or of a run's last step."""
+    state, recipe, info = read_model(source)
+    if info.role == "discriminator":
+        return states_by_name(state) or {"discriminator": state}, recipe
+    generators = states_by_name(state) or {"generator": state}
+    stored = stored_networks(given) if RunFolder(given).is_run else stored_beside(source)
+    return {**stored.states, **generators}, recipe
+
+
+def _recognised(states: States, recipe: Recipe, source: Path, observe: Observer) -> dict[str, Detected]:
+    found = {}
+    for name, state in states.items():
+        is_judge = name.startswith(("discriminator", "D_"))
+        try:
+            found[name] = detect(state, overrides=recipe.generator.model_dump())
+        except UsageError as error:
+            section = recipe.discriminator.name if is_judge else recipe.generator.name
+            text = f"{source}: '{section}' has no published counterpart"
+            if not is_judge or len(states) == 1:
+                raise UsageError(f"{text} ({error})") from None
+            observe(Note(f"{text}; it is left out."))
+    return found
+
+
+def _places(found: Mapping[str, Detected], target: Path) -> dict[str, Path]:
+    """The file of each network; one alone goes to `target`, whatever it is."""
+    if len(found) == 1:
+        return dict.fromkeys(found, target)
+    stem, dot, tail = target.stem.rpartition("_net_G")
+    places = {}
+    for name in found:
+        ending = PUBLISHED_ENDINGS[name]
+        if dot and tail in ("", "_A"):
+            own = f"{stem}_net_{ending}"
+        else:
+            own = target.stem if name == "generator" else f"{target.stem}_{ending}"
+        places[name] = target.with_name(f"{own}{target.suffix}")
+    return places

@@ -16,9 +16,9 @@ from p2pcli.errors import NothingMatchedError, UsageError
 from p2pcli.io.atomic import require_outside, write_bytes
 from p2pcli.plan import differences, require_same
 from p2pcli.recipe import Recipe, load_recipe, parse_recipe, set_value
-from p2pcli.training.initialise import recipe_of_origin
 from p2pcli.training.recipe_file import recipe_as_toml
 from p2pcli.training.run_folder import RunFolder
+from p2pcli.training.stored import recipe_of_origin
 
 RECIPE = "pix2pix"
 """The recipe where none is asked for."""

@@ -38,6 +38,7 @@ def translate(
     dropout: bool | None = None,
     prepare: Prepare = "auto",
     direction: str | None = None,
+    look: str | int | Path = "auto",
     seed: int = 0,
     workers: int | None = None,
     limit: int | None = None,
@@ -53,10 +54,11 @@ def translate(
 
     `model` is a model file or run folder (None: the newest under runs/), `output` a folder or, for one
     source, a file (None: translated/<model>). `encoding` ("png") gives all pictures one format, `quality`
-    is JPEG's, 1 to 100. `direction` ("AtoB", "BtoA") chooses a generator of an unpaired model. `workers` are
-    decode and encode threads each. What is done already is skipped; a file that p2p did not write is never
-    replaced without `overwrite`. Raises `UsageError`,
-    `NothingMatchedError` and `EnvironmentFaultError`; a bad file is a row of `tally.failed`.
+    is JPEG's, 1 to 100. `direction` ("AtoB", "BtoA") chooses a generator of an unpaired model, `look` one of
+    the results of a model with an encoder, as in `load_model`. `workers` are decode and encode threads each.
+    What is done already is skipped; a file that p2p did not write is never replaced without `overwrite`.
+    Raises `UsageError`, `NothingMatchedError` and `EnvironmentFaultError`; a bad file is a row of
+    `tally.failed`.
     """
     started = time.monotonic()
     _require_in_range(quality=quality, batch_size=batch_size, limit=limit, max_pixels=max_pixels)
@@ -72,11 +74,12 @@ def translate(
         dropout=dropout,
         prepare=prepare,
         direction=direction,
+        look=look,
         seed=seed,
     )
     tasks = _tasks(listing, target, translator, is_single=is_single, encoding=encoding, limit=limit)
     report = TranslateReport(target, model_file, dry_run=dry_run)
-    work = _work_fingerprint(translator, precision=precision, quality=quality, direction=direction)
+    work = _work_fingerprint(translator, precision=precision, quality=quality, direction=direction, look=look)
     progress = Progress(report.tally, Ledger(_record(target, is_single=is_single), work=work), observe)
     _tell(translator, tasks, progress, is_chosen=model is None)
     todo = _begin(tasks, listing, progress, overwrite=overwrite)
@@ -168,9 +171,12 @@ def _record(target: Path, *, is_single: bool) -> Path:
     return target.with_name(f".{target.name}.p2p.jsonl") if is_single else target / ".p2p" / "done.jsonl"
 
 
-def _work_fingerprint(translator: Translator, *, precision: str, quality: int, direction: str | None) -> str:
+def _work_fingerprint(
+    translator: Translator, *, precision: str, quality: int, direction: str | None, look: str | int | Path
+) -> str:
     """Changes with everything that may change a pixel, but for the device and the batch size."""
     recipe = translator.recipe
+    photo = None if isinstance(look, int) or not Path(look).is_file() else file_hash(Path(look))
     return fingerprint(
         {
             "model": file_hash(translator.path),
@@ -181,6 +187,7 @@ def _work_fingerprint(translator: Translator, *, precision: str, quality: int, d
             "maker_options": dict(translator.preparation.options),
             "quality": quality,
             **({"direction": direction} if recipe is not None and recipe.task == "unpaired" else {}),
+            **({"look": [str(look), translator.seed, photo]} if translator.looks is not None else {}),
         }
     )
 

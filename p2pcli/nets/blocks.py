@@ -27,6 +27,8 @@ class SizeNeeds:
     """Smallest side in px."""
     is_square: bool = False
     """Height and width must be equal."""
+    exact: tuple[int, int] | None = None
+    """(height, width), where the network makes pictures of one size alone."""
 
 
 class Network(nn.Module):

@@ -26,7 +26,7 @@ FreeNorm = Literal["batch", "instance"]
 """The norm without parameters inside SPADE."""
 
 _DOUBLINGS: dict[str, int] = {"normal": 5, "more": 6, "most": 7}
-_STYLE_SIZE = 256
+STYLE_SIZE = 256
 """Length of the style vector z."""
 
 
@@ -118,7 +118,8 @@ class SPADEGenerator(Network):
         super().__init__()
         self.doublings, self.channels, self.style_grid = doublings, channels, style_grid
         factor = 1 << _DOUBLINGS[doublings]
-        self.size_needs = SizeNeeds(multiple_of=factor, minimum=2 * factor)
+        exact = None if style_grid is None else (style_grid[0] * factor, style_grid[1] * factor)
+        self.size_needs = SizeNeeds(multiple_of=factor, minimum=2 * factor, exact=exact)
         widest = channels * 16
 
         spade = partial(
@@ -132,7 +133,7 @@ class SPADEGenerator(Network):
         if style_grid is None:
             self.fc = Conv2d(input_channels, widest, 3, padding=1)
         else:
-            self.fc = nn.Linear(_STYLE_SIZE, widest * style_grid[0] * style_grid[1])
+            self.fc = nn.Linear(STYLE_SIZE, widest * style_grid[0] * style_grid[1])
         self.head_0 = block(widest, widest)
         self.G_middle_0 = block(widest, widest)
         self.G_middle_1 = block(widest, widest)
@@ -160,7 +161,7 @@ class SPADEGenerator(Network):
             small: Tensor = self.fc(F.interpolate(labels, size=(rows, columns), mode="nearest"))
             return small
         if style is None:
-            style = labels.new_zeros(labels.shape[0], _STYLE_SIZE)
+            style = labels.new_zeros(labels.shape[0], STYLE_SIZE)
         expanded: Tensor = self.fc(style)
         return expanded.view(-1, self.channels * 16, *self.style_grid)
 
@@ -182,8 +183,8 @@ class StyleEncoder(Network):
             )
             self.add_module(f"layer{number}", nn.Sequential(convolution, InstanceNorm2d(width)))
         self.layers = len(widths)
-        self.fc_mu = nn.Linear(widths[-1] * 16, _STYLE_SIZE)
-        self.fc_var = nn.Linear(widths[-1] * 16, _STYLE_SIZE)
+        self.fc_mu = nn.Linear(widths[-1] * 16, STYLE_SIZE)
+        self.fc_var = nn.Linear(widths[-1] * 16, STYLE_SIZE)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of the style of `image` (B, 3, H, W) in [-1, 1]."""

@@ -53,6 +53,8 @@ def _build_paired(recipe: Recipe, extractor: nn.Module | None) -> PairedTask:
     generator, discriminator = build_generator(recipe), build_discriminator(recipe)
     encoder = build_encoder(recipe)
     _require_sizes(recipe, generator, discriminator)
+    if encoder is not None:
+        require_size("encoder", encoder, recipe.data.size)
     # Streams of their own, so that changing one network leaves the others as they were.
     for stream, network in enumerate((generator, discriminator, encoder)):
         if network is not None:

@@ -38,6 +38,12 @@ def require_size(section: str, network: Network, size_px: int, *, of: str = "dat
     `of` is where that size comes from.
     """
     needs = network.size_needs
+    if needs.exact not in (None, (size_px, size_px)):
+        raise RecipeError(
+            f"data.size {size_px} does not suit the {section}, whose style_grid makes pictures of "
+            f"{needs.exact} px (height, width) alone; training takes squares. Change data.size or "
+            f"generator.style_grid."
+        )
     if size_px % needs.multiple_of or size_px < needs.minimum:
         raise RecipeError(
             f"{of} {size_px} does not suit the {section}, which needs a multiple of {needs.multiple_of} "

@@ -7,9 +7,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from p2pcli.nets import DISCRIMINATORS, ENCODERS, GENERATORS, Network
+from p2pcli.nets import DISCRIMINATORS, ENCODERS, GENERATORS, Network, SizeNeeds
 from p2pcli.recipe import SPADE, FeatureEncoder, Recipe, StyleEncoder, UNet
-from p2pcli.tasks.unpaired import DIRECTIONS
+from p2pcli.tasks.unpaired import DIRECTIONS, UNPAIRED_JUDGES
+
+_NAMES = frozenset(
+    {"generator", "style_encoder", "feature_encoder", *DIRECTIONS, "discriminator", *UNPAIRED_JUDGES}
+)
+"""What tasks call their networks."""
 
 SPADE_DOUBLINGS = {"normal": 5, "more": 6, "most": 7}
 
@@ -50,6 +55,28 @@ def build_encoder(recipe: Recipe) -> Network | None:
     return ENCODERS[recipe.encoder.name](input_channels=recipe.data.target_planes, **options)
 
 
+def generators_of(recipe: Recipe) -> dict[str, Network]:
+    """Name → network of all that a model file of `recipe` holds, with weights not yet initialised."""
+    if recipe.task == "unpaired":
+        return {way: build_generator(recipe_of_direction(recipe, way)) for way in DIRECTIONS}
+    encoder = build_encoder(recipe)
+    networks = {"generator": build_generator(recipe)}
+    return networks if encoder is None else networks | {encoder_name(recipe): encoder}
+
+
+def discriminators_of(recipe: Recipe) -> dict[str, Network]:
+    """Name → discriminator of `recipe`, with weights not yet initialised."""
+    if recipe.task == "paired":
+        return {"discriminator": build_discriminator(recipe)}
+    ways = zip(UNPAIRED_JUDGES, DIRECTIONS, strict=True)
+    return {name: build_discriminator(recipe_of_direction(recipe, way)) for name, way in ways}
+
+
+def encoder_name(recipe: Recipe) -> str:
+    """What a task calls the encoder of `recipe`."""
+    return "style_encoder" if isinstance(recipe.encoder, StyleEncoder) else "feature_encoder"
+
+
 def recipe_of_direction(recipe: Recipe, direction: str) -> Recipe:
     """`recipe` as the generator of "AtoB" or "BtoA" sees it: the way back has the channels changed round."""
     if direction == DIRECTIONS[0]:
@@ -82,23 +109,41 @@ def state_of(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     return inside or dict(state)
 
 
+def states_by_name(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """A model file's state by network; empty where no key has a network's name in front."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, value in state.items():
+        name, _, own = key.partition(".")
+        if name in _NAMES:
+            found.setdefault(name, {})[own] = value
+    return found
+
+
 def runnable(recipe: Recipe, generator: nn.Module) -> nn.Module:
-    """`generator` as a function of the input alone: an encoder's features are 0, mid-range."""
-    count = feature_channels(recipe)
-    return generator if count == 0 else WithoutFeatures(generator, count)
+    """`generator` as a function of the input alone: features, unless they are given, are 0, mid-range."""
+    if not isinstance(recipe.encoder, FeatureEncoder):
+        return generator
+    with torch.device("meta"):
+        encoder = build_encoder(recipe)
+    assert encoder is not None
+    return WithFeatures(generator, recipe.encoder.output_channels, encoder_needs=encoder.size_needs)
 
 
-class WithoutFeatures(nn.Module):
-    """A generator whose last `count` input channels are 0."""
+class WithFeatures(nn.Module):
+    """A generator whose last `count` input channels are features of their own."""
 
-    def __init__(self, generator: nn.Module, count: int) -> None:
+    def __init__(self, generator: nn.Module, count: int, *, encoder_needs: SizeNeeds) -> None:
         super().__init__()
         self.generator, self.count = generator, count
-        self.size_needs = generator.size_needs
+        needs: SizeNeeds = generator.size_needs  # type: ignore[assignment]
+        # Both are powers of two, so that the larger suits the smaller.
+        multiple = max(needs.multiple_of, encoder_needs.multiple_of)
+        self.size_needs = SizeNeeds(multiple, max(needs.minimum, encoder_needs.minimum))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Translate `x` (B, C, H, W) without those channels."""
-        batch, _, height, width = x.shape
-        zeros = x.new_zeros(batch, self.count, height, width)
-        result: Tensor = self.generator(torch.cat([x, zeros], 1))
+    def forward(self, x: Tensor, features: Tensor | None = None) -> Tensor:
+        """Translate `x` (B, C, H, W) with `features` (B, count, H, W), None: 0."""
+        if features is None:
+            batch, _, height, width = x.shape
+            features = x.new_zeros(batch, self.count, height, width)
+        result: Tensor = self.generator(torch.cat([x, features], 1))
         return result

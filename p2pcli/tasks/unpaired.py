@@ -18,6 +18,9 @@ from p2pcli.tasks.task import Batch, Order
 
 DIRECTIONS = ("AtoB", "BtoA")
 
+UNPAIRED_JUDGES = ("D_A", "D_B")
+"""The discriminator of each direction."""
+
 UNPAIRED_TERMS = frozenset({"gan", "cycle", "cycle_b", "identity", "tv", "r1", "gradient_penalty"})
 """The terms that an unpaired task can weigh."""
 
@@ -81,7 +84,7 @@ class UnpairedTask:
     @property
     def discriminators(self) -> dict[str, nn.Module]:
         """D_A, which judges domain B, and D_B, which judges domain A."""
-        return {"D_A": self.discriminator_a, "D_B": self.discriminator_b}
+        return dict(zip(UNPAIRED_JUDGES, (self.discriminator_a, self.discriminator_b), strict=True))
 
     @property
     def fixed(self) -> dict[str, nn.Module]:

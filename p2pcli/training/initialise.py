@@ -4,47 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from p2pcli.errors import UsageError
-from p2pcli.inference.model_file import read_model
-from p2pcli.inference.translator import model_in
 from p2pcli.nets.growth import grow
-from p2pcli.recipe import Recipe, load_recipe
+from p2pcli.recipe import Recipe
 from p2pcli.recipe.generators import LocalEnhancer
 from p2pcli.tasks import networks_of
-from p2pcli.tasks.unpaired import DIRECTIONS
-from p2pcli.training.checkpoint import newest_state
+from p2pcli.tasks.unpaired import DIRECTIONS, UNPAIRED_JUDGES
 from p2pcli.training.ema import averaged_copy
-from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.state import TrainState
+from p2pcli.training.stored import States, Stored, stored_networks
 
 _SHOWN = 3
-_NAMES = ("generator", "style_encoder", "feature_encoder", *DIRECTIONS)
 _ENHANCER = re.compile(r"model\d+_")
 """How the keys of pix2pixHD's enhancers begin, which a global generator lacks."""
 _GLOBAL_OUTPUT = 3
 """Modules at the end of a global generator that a local one leaves out: padding, convolution, tanh."""
-_TWINS = {"AtoB": "D_A", "BtoA": "D_B"}
-
-States = Mapping[str, Mapping[str, Tensor]]
-"""Network's name → its state dict."""
-
-
-@dataclass(frozen=True)
-class _Origin:
-    path: Path
-    states: States
-    recipe: Recipe
-
-
-def recipe_of_origin(path: Path) -> Recipe:
-    """The recipe that the networks of a model file or run folder were trained with."""
-    folder = RunFolder(path)
-    return load_recipe(folder.recipe) if folder.recipe.is_file() else read_model(model_in(path))[1]
+_TWINS = dict(zip(DIRECTIONS, UNPAIRED_JUDGES, strict=True))
 
 
 def initialise(run: TrainState) -> list[str]:
@@ -60,7 +39,7 @@ def initialise(run: TrainState) -> list[str]:
     networks = networks_of(run.task)
     notes, started = [], set()
     for name in run.recipe.train.init_from:
-        origin = _read(Path(name))
+        origin = stored_networks(Path(name))
         fitting = {n: s for n, s in _as_named_in(origin, networks).items() if n in networks}
         if not fitting:
             raise UsageError(
@@ -92,39 +71,7 @@ def _words_on_fresh(fresh: list[str], run: TrainState) -> str:
     return text
 
 
-def _read(path: Path) -> _Origin:
-    folder = RunFolder(path)
-    newest = newest_state(folder.states) if folder.is_run else None
-    if newest is None:
-        return _read_model(model_in(path))
-    states = dict(newest[1]["networks"])
-    if newest[1]["average"] is not None:
-        states |= _by_name(newest[1]["average"])
-    return _Origin(path, states, load_recipe(folder.recipe))
-
-
-def _read_model(path: Path) -> _Origin:
-    state, recipe, info = read_model(path)
-    if info.role == "discriminator":
-        return _Origin(path, {"discriminator": state}, recipe)
-    states = dict(_by_name(state))
-    beside = path.with_name(f"{path.stem}.discriminator.safetensors")
-    if beside.is_file():
-        states["discriminator"] = read_model(beside)[0]
-    return _Origin(path, states, recipe)
-
-
-def _by_name(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """A model file's state by network; without names in front of its keys it is one generator."""
-    found: dict[str, dict[str, Tensor]] = {}
-    for key, value in state.items():
-        name, _, own = key.partition(".")
-        if name in _NAMES:
-            found.setdefault(name, {})[own] = value
-    return found or {"generator": dict(state)}
-
-
-def _as_named_in(origin: _Origin, networks: Mapping[str, nn.Module]) -> States:
+def _as_named_in(origin: Stored, networks: Mapping[str, nn.Module]) -> States:
     """Between paired and unpaired: one generator stands for its direction, one D for that direction's."""
     states, direction = dict(origin.states), origin.recipe.data.direction
     pairs = (("generator", direction), ("discriminator", _TWINS[direction]))

@@ -29,8 +29,8 @@ from p2pcli.plan import Failure, Tally
         (["trian"], "p2p has no command 'trian'. Did you mean 'train'? See p2p --help."),
         (
             ["zzz"],
-            "p2p has no command 'zzz'. Known: export, import, make-pairs, quickstart, recipes, train, "
-            "translate. See p2p --help.",
+            "p2p has no command 'zzz'. Known: cluster, export, import, make-pairs, quickstart, recipes, "
+            "train, translate. See p2p --help.",
         ),
         (["--vresion"], "p2p has no option '--vresion'. Did you mean '--version'? See p2p --help."),
         (

@@ -25,16 +25,23 @@ def drawn_options(name: str, role: str, rng: random.Random) -> dict[str, Any]:
     """Constructor keywords within what keys can tell, drawn by chance."""
     norm = rng.choice(["batch", "instance", "instance_affine"])
     io = {"input_channels": rng.randint(1, 7), "output_channels": rng.randint(1, 4)}
-    width = {"channels": rng.choice([2, 3, 4])}
+    width = {"channels": rng.choice([2, 3, 4, 5, 7])}
+    bias = {"bias": True} if norm == "batch" and rng.random() < 0.5 else {}
     scaled = {"layers": rng.randint(1, 4), "scales": rng.randint(1, 3), "spectral_norm": rng.random() < 0.5}
     ups = {"upsampling": rng.choice(["deconv", "resize", "shuffle"])}
     options: dict[tuple[str, str], dict[str, Any]] = {
         ("unet", "generator"): io
         | width
-        | {"depth": rng.randint(5, 9), "norm": rng.choice([norm, "none"]), "skips": rng.random() < 0.7},
+        | bias
+        | {
+            "depth": rng.randint(5, 9),
+            "norm": norm if bias else rng.choice([norm, "none"]),
+            "skips": rng.random() < 0.7,
+        },
         ("resnet", "generator"): io
         | width
         | ups
+        | bias
         | {"blocks": rng.randint(1, 9), "norm": norm, "dropout": rng.random() < 0.5},
         ("pix2pixhd_global", "generator"): io
         | width
@@ -52,8 +59,8 @@ def drawn_options(name: str, role: str, rng: random.Random) -> dict[str, Any]:
         },
         ("spade", "generator"): {
             "input_channels": rng.randint(2, 9),
-            "output_channels": 3,
-            "channels": 2,
+            "output_channels": rng.randint(1, 3),
+            "channels": rng.randint(2, 4),
             "doublings": rng.choice(["normal", "most"]),
             "norm": rng.choice(["batch", "instance"]),
             "spectral_norm": rng.random() < 0.5,
@@ -62,6 +69,7 @@ def drawn_options(name: str, role: str, rng: random.Random) -> dict[str, Any]:
             "style_grid": rng.choice([None, (4, 4), (2, 4)]),
         },
         ("patchgan", "discriminator"): width
+        | bias
         | {
             "input_channels": rng.randint(1, 7),
             "receptive_field": rng.choice([1, 16, 34, 70, 142, 286]),
@@ -75,7 +83,8 @@ def drawn_options(name: str, role: str, rng: random.Random) -> dict[str, Any]:
         | scaled
         | {"input_channels": 6, "layers": rng.randint(2, 5)},
         ("pix2pixhd_features", "encoder"): io | width | {"downsamplings": rng.randint(1, 4), "norm": norm},
-        ("spade_style", "encoder"): {"input_channels": 3, "channels": 2, "spectral_norm": rng.random() < 0.5},
+        ("spade_style", "encoder"): width
+        | {"input_channels": rng.randint(1, 4), "spectral_norm": rng.random() < 0.5},
     }
     return options[name, role]
 
@@ -103,6 +112,9 @@ def test_what_was_built_is_what_is_detected(name: str, role: str, seed: int) -> 
     found = detect({key: torch.zeros(t.shape, dtype=t.dtype) for key, t in state.items()})
     assert (found.network, found.role, list(found.state)) == (name, role, list(state))
     assert {key: found.options[key] for key in options} == options
+    with torch.device("meta"):
+        rebuilt = found.skeleton().state_dict()
+    assert {key: tensor.shape for key, tensor in rebuilt.items()} == {k: t.shape for k, t in state.items()}
 
 
 def small_unet(**options: Any) -> dict[str, Tensor]:
