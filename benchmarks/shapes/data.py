@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p2pcli.errors import NothingMatchedError
-from p2pcli.image import Image, as_rgb8, resize
+from p2pcli.image import Image, as_gray8, as_rgb8, resize
 from p2pcli.io.atomic import write_bytes
 from p2pcli.io.codec import encode, read_image
 
@@ -128,13 +128,14 @@ def kodak(data: Path) -> HeldOut:
 
 
 def shown_photos(data: Path) -> HeldOut:
-    """Middles of the photos that docs/results.md may show."""
+    """Of the photos that docs/results.md may show, the square with the most to see."""
     photos = {}
     for path in _files(data / "photos"):
         if path.stem in SHOWN_PHOTOS:
             whole = as_rgb8(read_image(path).image)
-            top, left = (whole.shape[0] - _SHOWN_PX) // 2, (whole.shape[1] - _SHOWN_PX) // 2
-            photos[path.stem] = whole[top : top + _SHOWN_PX, left : left + _SHOWN_PX]
+            rows, columns = (range(0, side - _SHOWN_PX + 1, _SHOWN_PX) for side in whole.shape[:2])
+            squares = [whole[y : y + _SHOWN_PX, x : x + _SHOWN_PX] for y in rows for x in columns]
+            photos[path.stem] = max(squares, key=_detail)
     return _super_resolution(photos)
 
 
@@ -148,6 +149,10 @@ def _super_resolution(photos: dict[str, Image]) -> HeldOut:
         inputs.append(small)
         plain.append(resize(small, width * _SCALE, height * _SCALE, kernel="bicubic"))
     return HeldOut(tuple(photos), tuple(inputs), tuple(targets), plain=tuple(plain))
+
+
+def _detail(picture: Image) -> float:
+    return float(cv2.Laplacian(as_gray8(picture)[:, :, 0], cv2.CV_32F).std())
 
 
 def _write_squares(tile: Path, folder: Path, split: str) -> None:

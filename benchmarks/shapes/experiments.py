@@ -46,8 +46,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         ".70 for L1, .86 / .84 / .82 for L1 + cGAN",
         task="satellite",
         rows={"L1": "l1", "L1 + cGAN": "l1-cgan"},
-        measures=("energy", "steepness", "L", "a", "b", "l1"),
-        checks=tuple(Larger(measure, "L1 + cGAN", "L1") for measure in ("energy", "a", "b")),
+        measures=("energy", "gradient", "steepness", "L", "a", "b", "l1"),
+        checks=tuple(Larger(measure, "L1 + cGAN", "L1") for measure in ("energy", "gradient", "a", "b")),
     ),
     "b": Experiment(
         claim="An unconditional GAN ignores its input",
@@ -111,7 +111,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         source="SRGAN, section 3.4, table 2: 32.05 → 29.40 dB on Set5, 28.49 → 26.02 dB on Set14, "
         "and a higher mean opinion score",
         task="photos",
-        rows={"SRResNet": "srresnet", "SRGAN": "srgan"},
+        rows={"where both start": "srresnet", "SRResNet": "srresnet-longer", "SRGAN": "srgan"},
         measures=("psnr", "energy", "steepness"),
         checks=(Larger("psnr", "SRResNet", "SRGAN"), Larger("energy", "SRGAN", "SRResNet")),
     ),

@@ -72,6 +72,11 @@ def _energies(results: Results) -> Statistics:
     return np.array([[np.square(_gradient(image)).sum() for image in pair] for pair in pairs])
 
 
+def _lengths(results: Results) -> Statistics:
+    pairs = zip(results.pictures, results.held_out.targets, strict=True)
+    return np.array([[_gradient(image).mean() for image in pair] for pair in pairs])
+
+
 def _steepness(results: Results) -> Statistics:
     pairs = zip(results.pictures, results.held_out.targets, strict=True)
     return np.array(
@@ -189,6 +194,13 @@ MEASURES: dict[str, Measure] = {
         "gradient energy",
         "squared gradient of luma, summed over all held-out pictures, as a share of the real pictures'",
         _energies,
+        _mean_of_first,
+        digits=2,
+    ),
+    "gradient": Measure(
+        "mean gradient",
+        "its mean length likewise: a few steep edges, of snow or coasts, count for less in it",
+        _lengths,
         _mean_of_first,
         digits=2,
     ),

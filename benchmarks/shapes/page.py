@@ -12,7 +12,7 @@ from p2pcli.inference.device import choose_device, describe_device
 from p2pcli.io.atomic import write_bytes
 from p2pcli.io.codec import encode
 from shapes.data import LABELS, SIDE_PX
-from shapes.experiments import REAL
+from shapes.experiments import EXPERIMENTS, REAL
 from shapes.measures import MEASURES, Results
 from shapes.runs import RUNS
 from shapes.strips import strip
@@ -78,9 +78,10 @@ def write_page(
 
 
 def _summary(outcomes: Mapping[str, Outcome]) -> str:
-    rows = [
-        f"| {letter} | {each.experiment.claim} | **{each.verdict}** |" for letter, each in outcomes.items()
-    ]
+    rows = []
+    for letter, experiment in EXPERIMENTS.items():
+        word = f"**{outcomes[letter].verdict}**" if letter in outcomes else "not run"
+        rows.append(f"| {letter} | {experiment.claim} | {word} |")
     return "\n".join(["| | claim | here |", "|---|---|---|", *rows, ""])
 
 

@@ -78,9 +78,17 @@ RUNS: dict[str, Run] = {
     "pix2pixhd-one-scale": _hd("discriminator.scales=1"),
     "pix2pixhd-no-matching": _hd("losses.feature_matching=0"),
     "spade": Run("relief", "spade", 1600, _SPADE),
-    "cyclegan": Run("domains", "cyclegan", 1600, _CYCLE),
-    "two-gans": Run("domains", "cyclegan", 1600, (*_CYCLE, "losses.cycle=0")),
+    "cyclegan": Run("domains", "cyclegan", 1000, _CYCLE),
+    "two-gans": Run("domains", "cyclegan", 1000, (*_CYCLE, "losses.cycle=0")),
     "srresnet": Run("photos", "srresnet", 2500, (*_LARGER, "train.learning_rate=1e-3")),
+    # As long as SRGAN and at its rates: what the adversary changes, and not what more steps do.
+    "srresnet-longer": Run(
+        "photos",
+        "srresnet",
+        1200,
+        (*_LARGER, 'train.decay="step"', "train.decay_every=600"),
+        begins_with="srresnet",
+    ),
     "srgan": Run(
         "photos",
         "srgan",

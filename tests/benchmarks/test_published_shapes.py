@@ -36,7 +36,7 @@ def outcome(made: list[np.ndarray], targets: list[np.ndarray], **further: object
     return Results(held_out, tuple(made), **further)
 
 
-@pytest.mark.parametrize("name", ["energy", "steepness", "L", "a", "b", "spread"])
+@pytest.mark.parametrize("name", ["energy", "gradient", "steepness", "L", "a", "b", "spread"])
 def test_a_result_equal_to_its_target_has_the_value_of_real_pictures(name):
     pictures = [noise(1), noise(2), noise(3)]
     assert value(name, outcome(pictures, pictures)) == pytest.approx(1)
