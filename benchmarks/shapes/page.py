@@ -110,6 +110,8 @@ def _section(letter: str, outcome: Outcome, picture: str) -> str:
     experiment = outcome.experiment
     lines = [f"## ({letter}) {experiment.claim}", "", f"{experiment.source}.", "", *_table(outcome), ""]
     lines += [f"![{experiment.claim}]({picture})", ""]
+    if experiment.note:
+        lines += [f"{experiment.note}.", ""]
     lines += [_difference_line(each) for each in outcome.differences]
     lines += [_fall_line(each) for each in outcome.falls]
     return "\n".join([*lines, "", f"Verdict: **{outcome.verdict}**.", ""])
