@@ -91,7 +91,7 @@ def _made_on(runs: Mapping[str, Finished], budget: float) -> str:
     place = describe_device(choose_device("auto"))
     precisions = ", ".join(sorted({run.precision for run in runs.values()}))
     return (
-        f"Made on {place}, {torch.get_num_threads()} threads, {precisions}, torch {torch.__version__}, "
+        f"Made on {place} a run, {precisions}, torch {torch.__version__}, "
         f"Python {platform.python_version()}: {minutes:.0f} minutes of processor time to train {len(runs)} "
         f"runs.{steps}\n"
     )
