@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -133,9 +134,9 @@ def test_the_model_file_holds_the_averaged_generators_of_both_ways(data: Path, t
 
 def test_a_direction_that_a_paired_model_lacks_is_refused(data: Path, tmp_path: Path) -> None:
     overrides = ["task=paired", "losses.l1=1", "train.best_metric=ssim", "train.epochs=1"]
-    for name in ("valB/0", "trainB/2"):
-        (data / f"{name}.png").unlink()
-    (data / "valA/0.png").unlink()
+    (data / "trainB/2.png").unlink()
+    for name in ("valA", "valB"):
+        shutil.rmtree(data / name)
     run(data, tmp_path / "run", overrides=[*overrides, "discriminator.conditional=true"])
     with pytest.raises(UsageError, match=r"translates AtoB only; BtoA was asked for.*data\.direction=BtoA"):
         load_model(tmp_path / "run", direction="BtoA")
