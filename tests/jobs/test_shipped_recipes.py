@@ -66,7 +66,7 @@ def test_a_recipe_is_usable_as_shipped(name: str) -> None:
 def test_the_first_lines_tell_paper_time_and_result(name: str) -> None:
     text = shipped_recipes()[name].read_text(encoding="utf-8")
     head = text[: text.index("title =")]
-    assert re.search(r"\(\d{4}\.\d{5}[,)]|, \d{4}\.\d{5}\)", head)
+    assert re.search(r"\(\d{4}\.\d{5}\)|, \d{4}\.\d{5}\)", head)
     assert "# Time: " in head and "# Result: " in head
 
 

@@ -38,10 +38,7 @@ def test_outputs_equal_the_published_ones(
     x = torch.from_numpy(arrays["x"]).contiguous(memory_format=layout)
     with inference_mode(network.to(memory_format=layout), statistics=statistics):
         error = np.abs(network(x).numpy() - arrays[f"y_{statistics}_stats"]).max()
-    # The published numbers are float32 themselves, 6e-6 away from a float64 run. torch's batch norm of
-    # channels-last tensors on a CPU sums in float32 one row after the other, which is a hundred times coarser
-    # (3e-5 instead of 4e-7 at 256 px): 1.7e-5 away from it. `load_model(path).network` is contiguous.
-    assert error < (1e-5 if layout == torch.contiguous_format else 3e-5)
+    assert error < 1e-5
 
 
 def three_steps(reference: dict[str, Any], precision: Precision) -> tuple[PairedTask, list[dict[str, float]]]:
