@@ -62,7 +62,7 @@ def plain_step(batch: Batch, *, channels: int) -> Callable[[], None]:
 def our_step(batch: Batch, *, channels: int, precision: Precision) -> Callable[[], None]:
     generator, discriminator = (precision.place(network) for network in networks(channels))
     task = PairedTask(generator, discriminator, weights={"gan": 1.0, "l1": 100.0})
-    optimizers = Optimizers(make_adam(generator), make_adam(discriminator))
+    optimizers = Optimizers(*(make_adam(n, dtype=precision.dtype) for n in (generator, discriminator)))
     placed = Batch(precision.image(batch.input), precision.image(batch.target))
 
     def step() -> None:

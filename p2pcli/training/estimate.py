@@ -37,7 +37,7 @@ def seconds_per_step(run: TrainState, *, halvings: int = 0) -> float:
     before = random_state(run.precision.device)
     try:
         task = copy.deepcopy(run.task)
-        optimizers = make_optimizers(task, run.recipe)
+        optimizers = make_optimizers(task, run.recipe, run.precision)
         # A rate that spoils the weights must not stop the estimate: the run itself says so, with its step.
         set_learning_rates(optimizers, run.recipe.train, factor=0.0)
         grow(networks_of(task).values(), halvings)

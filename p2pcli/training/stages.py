@@ -107,7 +107,7 @@ def grow_into(run: TrainState, stage: Stage) -> bool:
         torch.compiler.reset()
     if run.step != stage.first or stage.first == 0:
         return False
-    run.optimizers = make_optimizers(run.task, run.recipe)
+    run.optimizers = make_optimizers(run.task, run.recipe, run.precision)
     run.measured = run.best = run.best_weights = None
     run.plateau = Plateau(factor=run.plateau.factor)
     return True

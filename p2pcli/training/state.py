@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ class TrainState:
         epochs = self.recipe.train.freeze_global_epochs
         if epochs and self.position == Position(epochs, 0):
             freeze(self.task, self.recipe, epoch=epochs)
-            fresh = make_optimizers(self.task, self.recipe)
+            fresh = make_optimizers(self.task, self.recipe, self.precision)
             self.optimizers = Optimizers(fresh.generator, self.optimizers.discriminator)
 
     def capture(self) -> dict[str, Any]:
@@ -118,24 +119,20 @@ def new_state(recipe: Recipe, device: torch.device) -> TrainState:
     for network in task.fixed.values():
         precision.place_fixed(network)
     freeze(task, recipe, epoch=0)
-    optimizers = make_optimizers(task, recipe)
+    optimizers = make_optimizers(task, recipe, precision)
     average = averaged_copy(nn.ModuleDict(task.generators)) if train.ema is not None else None
     torch.manual_seed(train.seed)
     return TrainState(recipe, task, optimizers, precision, average)
 
 
-def make_optimizers(task: Task[Any], recipe: Recipe) -> Optimizers:
+def make_optimizers(task: Task[Any], recipe: Recipe, precision: Precision) -> Optimizers:
     """Adam for all generators together and for all discriminators together, as the recipe sets it."""
     train = recipe.train
-    betas = (train.beta1, train.beta2)
+    adam = partial(make_adam, betas=(train.beta1, train.beta2), dtype=precision.dtype)
     rate = train.learning_rate
     return Optimizers(
-        make_adam(nn.ModuleDict(task.generators), learning_rate=rate, betas=betas),
-        make_adam(
-            nn.ModuleDict(task.discriminators),
-            learning_rate=train.discriminator_learning_rate or rate,
-            betas=betas,
-        ),
+        adam(nn.ModuleDict(task.generators), learning_rate=rate),
+        adam(nn.ModuleDict(task.discriminators), learning_rate=train.discriminator_learning_rate or rate),
     )
 
 

@@ -178,7 +178,7 @@ def make(values: dict[str, Any]) -> tuple[Recipe, Task[Any]]:
 def test_two_steps_move_every_weight_that_learns_by_the_terms_of_the_recipe(values: dict[str, Any]) -> None:
     recipe, task = make(values)
     precision = Precision("cpu", name="float32")
-    optimizers = make_optimizers(task, recipe)
+    optimizers = make_optimizers(task, recipe, precision)
     for network in networks_of(task).values():
         network.train()
     before = {name: copy.deepcopy(network.state_dict()) for name, network in networks_of(task).items()}
@@ -199,9 +199,9 @@ def test_two_steps_move_every_weight_that_learns_by_the_terms_of_the_recipe(valu
 @pytest.mark.parametrize("values", [row for row in COMBINATIONS if row.id in HALF_PRECISION])
 def test_a_step_in_bfloat16_is_finite(values: dict[str, Any]) -> None:
     recipe, task = make(values)
-    losses = training_step(
-        task, batch_of(recipe), make_optimizers(task, recipe), Precision("cpu", name="bfloat16")
-    )
+    precision = Precision("cpu", name="bfloat16")
+    optimizers = make_optimizers(task, recipe, precision)
+    losses = training_step(task, batch_of(recipe), optimizers, precision)
     assert all(bool(torch.isfinite(loss)) for loss in losses.values())
 
 
@@ -214,8 +214,8 @@ def test_every_reconstruction_term_alone_falls_to_half_on_one_batch(term: str) -
         "train": {"learning_rate": 1e-2},
     }
     recipe, task = make(values)
-    optimizers, batch = make_optimizers(task, recipe), batch_of(recipe)
     precision = Precision("cpu", name="float32")
+    optimizers, batch = make_optimizers(task, recipe, precision), batch_of(recipe)
     # A target that so small a network can reach.
     batch = batch._replace(target=torch.full_like(batch.target, 0.5))
     found = [float(training_step(task, batch, optimizers, precision)[term]) for _ in range(40)]

@@ -32,16 +32,31 @@ def updated(
     return [parameter.detach().clone() for parameter in network.parameters()]
 
 
+def plain_updates() -> list[torch.Tensor]:
+    plain = layers()
+    adam = torch.optim.Adam(plain.parameters(), lr=1e-2, betas=(0.5, 0.999), foreach=False)
+    return updated(plain, adam, torch.contiguous_format)
+
+
 @pytest.mark.parametrize(("weights", "gradients"), list(itertools.product(LAYOUTS, LAYOUTS)))
-def test_updates_equal_plain_adam_whatever_the_layouts(
+def test_fused_updates_equal_plain_adam_whatever_the_layouts(
     weights: torch.memory_format, gradients: torch.memory_format
 ) -> None:
-    plain, ours = layers(), layers().to(memory_format=weights)
-    expected = updated(
-        plain, torch.optim.Adam(plain.parameters(), lr=1e-2, betas=(0.5, 0.999)), torch.contiguous_format
-    )
-    for a, b in zip(updated(ours, make_adam(ours, learning_rate=1e-2), gradients), expected, strict=True):
+    ours = layers().to(memory_format=weights)
+    optimizer = make_adam(ours, learning_rate=1e-2, dtype=torch.bfloat16)
+    for a, b in zip(updated(ours, optimizer, gradients), plain_updates(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("weights", "gradients"), list(itertools.product(LAYOUTS, LAYOUTS)))
+@pytest.mark.parametrize("block", [1 << 20, 64])
+def test_float32_updates_are_those_of_plain_adam_bit_for_bit(
+    monkeypatch: pytest.MonkeyPatch, weights: torch.memory_format, gradients: torch.memory_format, block: int
+) -> None:
+    monkeypatch.setattr("p2pcli.training.optimizer.BLOCK_NUMBERS", block)
+    ours = layers().to(memory_format=weights)
+    updates = updated(ours, make_adam(ours, learning_rate=1e-2), gradients)
+    assert all(torch.equal(a, b) for a, b in zip(updates, plain_updates(), strict=True))
 
 
 def test_a_weight_without_a_gradient_stays() -> None:
@@ -62,17 +77,33 @@ def test_zero_grad_clears_the_gradients_of_the_weights() -> None:
     assert all(p.grad is None for p in network.parameters())
 
 
+DTYPES = [torch.float32, torch.bfloat16]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_restored_optimizer_goes_on_bit_for_bit(layout: torch.memory_format) -> None:
+def test_a_restored_optimizer_goes_on_bit_for_bit(layout: torch.memory_format, dtype: torch.dtype) -> None:
     through = layers().to(memory_format=layout)
-    optimizer = make_adam(through)
+    optimizer = make_adam(through, dtype=dtype)
     updated(through, optimizer, layout)
     again = layers().to(memory_format=layout)
     again.load_state_dict(through.state_dict())
-    restored = make_adam(again)
+    restored = make_adam(again, dtype=dtype)
     restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for a, b in zip(updated(through, optimizer, layout), updated(again, restored, layout), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("before", "after"), [DTYPES, DTYPES[::-1]])
+def test_a_run_resumed_in_another_format_updates_as_that_format_does(
+    before: torch.dtype, after: torch.dtype
+) -> None:
+    network = layers()
+    optimizer = make_adam(network, dtype=before)
+    updated(network, optimizer, torch.contiguous_format)
+    restored = make_adam(network, dtype=after)
+    restored.load_state_dict(optimizer.state_dict())
+    assert [group["fused"] for group in restored.param_groups] == [after != torch.float32]
 
 
 def test_the_learning_rate_of_a_group_is_obeyed() -> None:

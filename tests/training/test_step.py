@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from p2pcli.nets import PatchGAN, ResNet, init_weights
+from p2pcli.nets import PatchGAN, ResNet, UNet, init_weights
 from p2pcli.tasks.paired import Batch, PairedTask
 from p2pcli.training.optimizer import make_adam
 from p2pcli.training.precision import Precision
@@ -50,6 +51,52 @@ def test_steps_in_float32_repeat_bit_for_bit() -> None:
             training_step(task, batch, optimizers, precision)
         ends.append(weights_of(task))
     assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+
+
+def published_steps(
+    generator: torch.nn.Module, discriminator: torch.nn.Module, batch: Batch, *, steps: int
+) -> None:
+    """pix2pix as it was published, with torch's own Adam (1611.07004, section 3.3)."""
+    adam_g, adam_d = (
+        torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
+        for network in (generator, discriminator)
+    )
+
+    def judged(images: torch.Tensor, real: float) -> torch.Tensor:
+        logits = discriminator(torch.cat([batch.input, images], 1))
+        return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, real))
+
+    for _ in range(steps):
+        fakes = generator(batch.input)
+        adam_d.zero_grad()
+        ((judged(fakes.detach(), 0.0) + judged(batch.target, 1.0)) * 0.5).backward()
+        adam_d.step()
+        adam_g.zero_grad()
+        discriminator.requires_grad_(False)
+        (judged(fakes, 1.0) + F.l1_loss(fakes, batch.target) * 100).backward()
+        discriminator.requires_grad_(True)
+        adam_g.step()
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_steps_in_float32_end_at_the_bits_of_the_published_step(channels_last: bool) -> None:
+    precision = Precision("cpu", name="float32", channels_last=channels_last)
+    networks = []
+    for _ in range(2):
+        generator, discriminator = UNet(channels=4, depth=5, dropout=False), PatchGAN(channels=4)
+        for network in (generator, discriminator):
+            init_weights(precision.place(network), seed=3)
+        networks.append((generator, discriminator))
+    draw = torch.Generator().manual_seed(5)
+    batch = Batch(*(precision.image(torch.rand(1, 3, 32, 32, generator=draw) * 2 - 1) for _ in range(2)))
+    published_steps(*networks[0], batch, steps=3)
+    task = PairedTask(*networks[1], weights={"gan": 1, "l1": 100})
+    optimizers = Optimizers(*(make_adam(network) for network in networks[1]))
+    for _ in range(3):
+        training_step(task, batch, optimizers, precision)
+    for published, ours in zip(*networks, strict=True):
+        for key, weight in published.state_dict().items():
+            assert torch.equal(weight, ours.state_dict()[key]), key
 
 
 def test_bfloat16_follows_float32() -> None:
