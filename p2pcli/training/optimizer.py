@@ -87,4 +87,4 @@ def _blocks(tensor: Tensor, *, like: Tensor) -> tuple[Tensor, ...]:
     """`tensor` in the memory order of `like`, in blocks: views wherever both lie alike."""
     if like.dim() == 4 and like.is_contiguous(memory_format=torch.channels_last):
         tensor = tensor.permute(0, 2, 3, 1)
-    return tensor.reshape(-1).split(BLOCK_NUMBERS)
+    return torch.split(tensor.reshape(-1), BLOCK_NUMBERS)
