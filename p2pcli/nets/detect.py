@@ -87,9 +87,11 @@ def detect(values: Mapping[str, Any], *, overrides: Mapping[str, Any] | None = N
 
 
 def _unet(state: State) -> Detected | None:
-    first, last = state.get("model.model.0.weight"), state.get("model.model.3.weight")
+    first = state.get("model.model.0.weight")
+    upsampling, last = _last_of_unet(state)
     if first is None or last is None:
         return None
+    outputs = {"deconv": last.shape[1], "resize": last.shape[0], "shuffle": last.shape[0] // 4}[upsampling]
     prefix, depth = "model.model.1.model", 2
     while f"{prefix}.3.model.1.weight" in state:
         prefix, depth = f"{prefix}.3.model", depth + 1
@@ -97,15 +99,24 @@ def _unet(state: State) -> Detected | None:
     channels = first.shape[0]
     options = {
         "input_channels": first.shape[1],
-        "output_channels": last.shape[1],
+        "output_channels": outputs,
         "channels": channels,
         "depth": depth,
         "norm": norm,
         "bias": _bias(norm, "model.model.0.bias" in state),
-        "skips": last.shape[0] == 2 * channels,
+        "skips": last.shape[0 if upsampling == "deconv" else 1] == 2 * channels,
         "dropout": True,
+        "upsampling": upsampling,
     }
     return Detected("unet", "generator", options, invisible=("dropout",))
+
+
+def _last_of_unet(state: State) -> tuple[str, Tensor | None]:
+    """How a U-Net doubles its maps, and the last weight that does so: ("deconv", None) without one."""
+    for upsampling, place in (("resize", "3.1"), ("shuffle", "3.0")):
+        if (last := state.get(f"model.model.{place}.weight")) is not None:
+            return upsampling, last
+    return "deconv", state.get("model.model.3.weight")
 
 
 def _resnet_or_pix2pixhd(state: State) -> Detected | None:

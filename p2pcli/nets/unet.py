@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from p2pcli.nets.blocks import Dropout, Network, Norm, SizeNeeds, has_bias, make_norm
-from p2pcli.nets.convolution import Conv2d, ConvTranspose2d
+from p2pcli.nets.convolution import Conv2d
+from p2pcli.nets.upsampling import Upsampling, upsampling_layers
 
 
 class UNet(Network):
@@ -16,7 +17,8 @@ class UNet(Network):
     there, and unlike the paper's Torch code, Dropout(0.5) sits on the inner decoder levels except the
     innermost, and convolutions have a bias under instance norm only ("none" has neither norm nor bias),
     unless `bias` says otherwise (files from before August 2017 have it under batch norm too).
-    `skips=False` is the paper's encoder-decoder ablation (section 4.2).
+    `skips=False` is the paper's encoder-decoder ablation (section 4.2). `upsampling` other than "deconv"
+    avoids checkerboards.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class UNet(Network):
         dropout: bool = True,
         skips: bool = True,
         bias: bool | None = None,
+        upsampling: Upsampling = "deconv",
     ) -> None:
         super().__init__()
         has_biases = has_bias(norm) if bias is None else bias
@@ -51,6 +54,7 @@ class UNet(Network):
                 dropout=drops,
                 skip=skips,
                 bias=has_biases,
+                upsampling=upsampling,
             )
         assert inner is not None
         self.model = _Outermost(
@@ -60,6 +64,7 @@ class UNet(Network):
             inner=inner,
             bias=has_biases,
             skips=skips,
+            upsampling=upsampling,
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,6 +83,7 @@ class _Outermost(nn.Module):
         inner: nn.Module,
         bias: bool,
         skips: bool,
+        upsampling: Upsampling,
     ) -> None:
         super().__init__()
         from_inside = inner_channels * (2 if skips else 1)
@@ -85,7 +91,7 @@ class _Outermost(nn.Module):
             nn.Conv2d(input_channels, inner_channels, 4, 2, 1, bias=bias),
             inner,
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(from_inside, output_channels, 4, 2, 1),
+            *upsampling_layers(from_inside, output_channels, kind=upsampling, bias=True, kernel_size=4),
             nn.Tanh(),
         )
 
@@ -107,15 +113,16 @@ class _Level(nn.Module):
         dropout: bool,
         skip: bool,
         bias: bool,
+        upsampling: Upsampling,
     ) -> None:
         super().__init__()
         down = Conv2d(outer_channels, inner_channels, 4, 2, 1, bias=bias)
         from_inside = inner_channels * (2 if skip and inner is not None else 1)
-        up = ConvTranspose2d(from_inside, outer_channels, 4, 2, 1, bias=bias)
+        up = upsampling_layers(from_inside, outer_channels, kind=upsampling, bias=bias, kernel_size=4)
         layers: list[nn.Module] = [nn.LeakyReLU(0.2, inplace=True), down]
         if inner is not None:
             layers += [make_norm(norm)(inner_channels), inner]
-        layers += [nn.ReLU(inplace=True), up, make_norm(norm)(outer_channels)]
+        layers += [nn.ReLU(inplace=True), *up, make_norm(norm)(outer_channels)]
         if dropout:
             layers.append(Dropout(0.5))
         self.model = nn.Sequential(*layers)

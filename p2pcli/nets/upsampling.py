@@ -14,17 +14,25 @@ checkerboard artifacts"). shuffle: sub-pixel convolution (Shi et al. 2016, 1609.
 
 
 def upsampling_layers(
-    input_channels: int, output_channels: int, *, kind: Upsampling, bias: bool
+    input_channels: int, output_channels: int, *, kind: Upsampling, bias: bool, kernel_size: Literal[3, 4] = 3
 ) -> list[nn.Module]:
     """Modules that turn (B, input_channels, H, W) into (B, output_channels, 2H, 2W).
 
     "deconv" is one module, so that the keys after it stay as published; the others are one `Sequential` with
-    the convolution at index 1 (resize) or 0 (shuffle).
+    the convolution at index 1 (resize) or 0 (shuffle). `kernel_size` is that of the transposed convolution.
     """
     if kind == "deconv":
+        # So that the size doubles exactly.
+        margin = 4 - kernel_size
         return [
             ConvTranspose2d(
-                input_channels, output_channels, 3, stride=2, padding=1, output_padding=1, bias=bias
+                input_channels,
+                output_channels,
+                kernel_size,
+                stride=2,
+                padding=1,
+                output_padding=margin,
+                bias=bias,
             )
         ]
     if kind == "resize":

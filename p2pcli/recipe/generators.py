@@ -31,6 +31,7 @@ class UNet(Section):
     """False: the paper's encoder-decoder ablation (section 4.2)."""
     bias: bool | None = None
     """Biases of the convolutions. None: under instance norm only, as published since August 2017."""
+    upsampling: Upsampling = "deconv"
 
 
 class ResNet(Section):

@@ -37,7 +37,8 @@ def drawn_options(name: str, role: str, rng: random.Random) -> dict[str, Any]:
             "depth": rng.randint(5, 9),
             "norm": norm if bias else rng.choice([norm, "none"]),
             "skips": rng.random() < 0.7,
-        },
+        }
+        | ups,
         ("resnet", "generator"): io
         | width
         | ups

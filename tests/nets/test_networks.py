@@ -16,6 +16,8 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         {"depth": 5, "norm": "none"},
         {"depth": 6, "skips": False},
         {"depth": 5, "input_channels": 1, "output_channels": 2},
+        {"depth": 6, "upsampling": "resize"},
+        {"depth": 5, "upsampling": "shuffle", "norm": "instance"},
     ],
     "resnet": [{"blocks": 2}, {"blocks": 1, "norm": "batch", "dropout": True}, {"norm": "none", "blocks": 1}],
     "patchgan": [
