@@ -91,6 +91,7 @@ def train(
             overrides=overrides,
             seed=seed,
             resume=resume,
+            limit=limit,
             init=init,
             weights=weights,
         )
@@ -105,12 +106,12 @@ def train(
         if chosen.recipe.train.tensorboard:
             require_tensorboard()
         require_shareable(chosen.recipe.train.batch_size, processes)
-        pairs = open_data(chosen.data, chosen.recipe, limit=limit)
+        pairs = open_data(chosen.data, chosen.recipe, limit=chosen.limit)
         if total_steps(chosen.recipe.train, len(pairs.split.train)) == 0:
             raise RecipeError(
                 "train.epochs and train.decay_epochs are both 0: set train.epochs or train.steps."
             )
-        plan = plan_of(chosen.recipe, identity_of(pairs), limit)
+        plan = plan_of(chosen.recipe, identity_of(pairs), chosen.limit)
         if resume:
             require_same_run(chosen.folder, plan)
             # Every process of a run adopts them; one writes them down.

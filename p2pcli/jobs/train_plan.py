@@ -38,6 +38,8 @@ class Chosen:
     recipe: Recipe
     recipe_name: str
     folder: RunFolder
+    limit: int | None
+    """How many training pairs are taken; None: all."""
     notes: tuple[str, ...]
 
 
@@ -49,10 +51,11 @@ def choose(
     overrides: Iterable[str],
     seed: int | None,
     resume: bool,
+    limit: int | None = None,
     init: Iterable[str | Path] = (),
     weights: str | Path | None = None,
 ) -> Chosen:
-    """Fill what was left open: newest dataset, recipe, run folder; a resumed run knows its own."""
+    """Fill what was left open: newest dataset, recipe, run folder; a resumed run knows all of its own."""
     notes: list[str] = []
     origins = [str(path) for path in init]
     changes = [*overrides, *([] if seed is None else [f"train.seed={seed}"])]
@@ -67,6 +70,8 @@ def choose(
         about = RunFolder(Path(output)).read_about()
     if data is None and "data" in about:
         data = str(about["data"])
+    if limit is None:
+        limit = about.get("plan", {}).get("limit")
     if data is None:
         data = newest_dataset(Path("pairs"))
         notes.append(f"Training on {data}, the newest dataset.")
@@ -81,7 +86,7 @@ def choose(
         loaded = load_recipe(name, changes)
     if output is None:
         output = Path("runs") / f"{Path(data).resolve().name}-{Path(name).stem}"
-    return Chosen(Path(data), loaded, name, RunFolder(Path(output)), tuple(notes))
+    return Chosen(Path(data), loaded, name, RunFolder(Path(output)), limit, tuple(notes))
 
 
 def _changed(recipe: Recipe, changes: Iterable[str], *, where: str) -> Recipe:

@@ -155,6 +155,16 @@ def test_resume_needs_neither_data_nor_recipe(side_by_side: Folder, tiny: list[s
     assert report.steps == report.total_steps
 
 
+def test_a_resumed_run_keeps_its_limit(side_by_side: Folder, tiny: list[str], tmp_path: Path) -> None:
+    stop = Stop()
+    stop.set()
+    settings = {"output": tmp_path / "run", "device": "cpu"}
+    first = train(side_by_side(), overrides=tiny, limit=2, stop=stop, **settings)
+    assert train(resume=True, **settings).training_pairs == first.training_pairs == 2
+    with pytest.raises(ResumeMismatchError, match="limit"):
+        train(resume=True, limit=1, **settings)
+
+
 def test_a_finished_run_resumed_changes_nothing(
     side_by_side: Folder, tiny: list[str], tmp_path: Path
 ) -> None:
