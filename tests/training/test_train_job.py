@@ -159,7 +159,7 @@ def test_a_resumed_run_keeps_its_limit(side_by_side: Folder, tiny: list[str], tm
     stop = Stop()
     stop.set()
     settings = {"output": tmp_path / "run", "device": "cpu"}
-    first = train(side_by_side(), overrides=tiny, limit=2, stop=stop, **settings)
+    first = train(side_by_side(), overrides=tiny, limit=3, stop=stop, **settings)
     assert train(resume=True, **settings).training_pairs == first.training_pairs == 2
     with pytest.raises(ResumeMismatchError, match="limit"):
         train(resume=True, limit=1, **settings)
