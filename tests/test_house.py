@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -176,6 +177,13 @@ def test_every_verb_has_its_own_tests():
 def test_every_command_of_the_program_opens_its_help_with_an_example():
     without = [path for path, command in _commands() if not (command.help or "").startswith("\b\np2p ")]
     assert without == []
+
+
+def test_no_help_page_shows_a_type_of_python():
+    import typer
+
+    pages = [command.get_help(typer.Context(command, info_name=path)) for path, command in _commands()]
+    assert [page for page in pages if re.search(r"<(list\b|\w+ range>)", page)] == []
 
 
 def test_one_option_name_means_one_thing_everywhere():

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Rows = list[tuple[str, str]]
 
+_PLAIN_TYPES = {"<list[Path]>": "<path>", "<int range>": "<int>"}
+"""How typer names a type → how a help page does."""
+
 
 def help_page(example: str, text: str) -> str:
     """A help page that opens with `example`; in `text`, an empty line begins a paragraph."""
@@ -39,8 +42,15 @@ def _write_panels(context: typer.Context, formatter: HelpFormatter) -> None:
         record = param.get_help_record(context)
         if record is not None:
             usual = "Arguments" if isinstance(param, TyperArgument) else "Options"
-            panels.setdefault(getattr(param, "rich_help_panel", None) or usual, []).append(record)
+            panel = panels.setdefault(getattr(param, "rich_help_panel", None) or usual, [])
+            panel.append((_with_plain_types(record[0]), record[1]))
     _write_sections(formatter, [(heading, rows) for heading, rows in panels.items() if rows])
+
+
+def _with_plain_types(names: str) -> str:
+    for typers, plain in _PLAIN_TYPES.items():
+        names = names.replace(typers, plain)
+    return names
 
 
 def _write_sections(formatter: HelpFormatter, sections: Iterable[tuple[str, Rows]]) -> None:
