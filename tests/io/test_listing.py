@@ -217,9 +217,10 @@ def test_a_missing_source_names_the_nearest(tmp_path: Path) -> None:
         list_media(tmp_path / "photo")
 
 
-def test_an_address_is_refused_before_it_is_taken_for_a_path() -> None:
-    with pytest.raises(UsageError, match="is an address; only local files are read"):
-        list_media("https://example.org/a.png")
+@pytest.mark.parametrize("kind", [str, Path])
+def test_an_address_is_refused_before_it_is_taken_for_a_path(kind: type[str] | type[Path]) -> None:
+    with pytest.raises(UsageError, match=r"^https://example\.org/a\.png is an address; only local files are"):
+        list_media(kind("https://example.org/a.png"))
 
 
 def test_an_empty_folder_gives_an_empty_listing(tmp_path: Path) -> None:
