@@ -401,6 +401,33 @@ def test_a_worker_that_is_still_starting_when_all_is_done_ends_quietly(photos, t
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="a terminal's Ctrl-C is a signal to a group")
+def test_ctrl_c_while_workers_start_ends_cleanly_and_says_how_to_go_on(tmp_path):
+    photos, seen = fill(tmp_path / "photos", 80), tmp_path / "seen"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pathlib, sys, time\n"
+        "if any('spawn_main' in word for word in sys.orig_argv):\n"
+        f"    pathlib.Path({str(seen)!r}).touch()\n"
+        "    time.sleep(2)\n"
+    )
+    words = ["make-pairs", "gray", str(photos), "-o", str(tmp_path / "out"), "--size", "16", "-j", "2"]
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "p2pcli", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,
+    )
+    while not seen.exists() and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "To go on from here: p2p make-pairs gray" in error
+    assert "could not start" not in error
+
+
 def test_an_unguarded_script_is_told_what_to_do(tmp_path):
     photos = fill(tmp_path / "photos", 80)
     script = tmp_path / "script.py"
