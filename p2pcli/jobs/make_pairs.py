@@ -141,6 +141,8 @@ def make_pairs(
     require_outside(place, given, may_be_below=True)
     stop = stop or Stop()
     listing = _listing(given, place)
+    if contact is not None:
+        _require_apart(contact, given, listing, place)
     observe(Started("plan", len(listing.entries), "files"))
     plan = build_plan(
         listing, settings, sampling=sampling, split=shares, limit=limit, observe=observe, stop=stop
@@ -250,6 +252,20 @@ def _listing(sources: Sequence[str | Path], output: Path) -> Listing:
         )
     # The output is no file of the sources; it would make a second run's tally differ from the first's.
     return Listing(listing.entries, tuple(one for one in listing.skipped if one.reason != _OUTPUT_REASON))
+
+
+def _require_apart(preview: Path, sources: Sequence[str | Path], listing: Listing, output: Path) -> None:
+    """Refuse a contact sheet that would replace a source, or be one in the next run."""
+    place = preview.resolve()
+    if output.resolve() in place.parents:
+        return
+    named_so = [entry.path for entry in listing.entries if entry.path.name == place.name]
+    is_source = any(path.resolve() == place for path in named_so)
+    if is_source or any(Path(source).resolve() in place.parents for source in sources):
+        raise UsageError(
+            f"preview {preview}: among the sources, where it would be taken for one of them. Choose a place "
+            f"outside, such as {output / 'sheet.png'}."
+        )
 
 
 def _report_of(plan: PairsPlan, output: Path) -> MakePairsReport:

@@ -338,6 +338,22 @@ def test_the_preview_goes_where_it_is_asked(photos, tmp_path):
     assert "![" not in (tmp_path / "out/README.md").read_text()
 
 
+@pytest.mark.parametrize("source", ["photos", "photos/*.png", "photos/001.png"])
+def test_a_preview_never_replaces_a_source(source, photos, tmp_path):
+    before = (photos / "001.png").read_bytes()
+    with pytest.raises(UsageError, match="among the sources"):
+        make_pairs("gray", tmp_path / source, tmp_path / "out", preview=photos / "001.png")
+    assert (photos / "001.png").read_bytes() == before
+
+
+def test_a_preview_lies_beside_the_sources_only_in_the_output(photos):
+    with pytest.raises(UsageError, match="among the sources"):
+        make_pairs("gray", photos, photos / "out", size=16, workers=1, preview=photos / "sheet.png")
+    for _ in range(2):
+        report = make_pairs("gray", photos, photos / "out", size=16, workers=1, preview=photos / "out/s.png")
+    assert report.nothing_to_do
+
+
 def test_a_picture_that_kills_its_worker_twice_is_one_failure(photos, tmp_path):
     settings = _settings_of(photos, tmp_path)
     shard, plan_settings = settings
