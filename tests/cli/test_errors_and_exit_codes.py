@@ -177,6 +177,21 @@ def test_json_is_one_object_for_an_error_too(run, fake_job):
     assert json.loads(ended.out) == {"exit_code": 4, "error": "no image in photos/."}
 
 
+def test_no_path_is_printed_where_not_one_pair_could_be_made(run, fake_job):
+    failure = Failure(key="a", source="a.png", stage="read", error="ItemError", message="truncated")
+    fake_job("make_pairs").report.tally = Tally(planned=1, failed=[failure])
+    ended = run("make-pairs", "gray", "photos", "-o", "out")
+    assert (ended.code, ended.out) == (3, "")
+
+
+def test_more_failures_than_are_shown_are_counted_and_their_table_is_named(run, fake_job):
+    failures = [Failure(f"{n}", f"{n}.png", "read", "ItemError", "truncated") for n in range(7)]
+    report = fake_job("make_pairs").report
+    report.tally, report.preview = Tally(planned=9, written=2, failed=failures), Path("made/preview.png")
+    ended = run("make-pairs", "gray", "photos", "-o", "out")
+    assert ended.err.splitlines()[-1] == "failed: 2 more; all of them are in made/.p2p/errors.parquet"
+
+
 def test_without_json_stdout_is_the_output_path_alone(run, fake_job):
     fake_job("make_pairs")
     assert run("make-pairs", "edges", "photos").out == "made\n"
