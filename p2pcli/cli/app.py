@@ -136,6 +136,8 @@ def _explain_usage(error: typer.TyperException, words: Sequence[str]) -> str:
     if names and message.startswith("No such command"):
         word = message.split("'")[1]
         return f"{path} has no command '{word}'. {did_you_mean(word, names)} {see}"
+    if message.startswith("Missing ") and isinstance(error, typer.BadParameter) and error.param is not None:
+        return f"{path} needs '{error.param.opts[0]}'. {see}"
     if isinstance(error, typer.BadParameter) and error.param is not None and error.param.opts:
         flag = error.param.opts[0]
         given = [value for name, value in pairwise(words) if name in error.param.opts]

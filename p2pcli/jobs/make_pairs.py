@@ -24,7 +24,7 @@ from p2pcli.jobs.pairs_pool import run_shards
 from p2pcli.jobs.pairs_split import check_split
 from p2pcli.jobs.pairs_worker import ShardRecord
 from p2pcli.pairs import draw_options, maker_named
-from p2pcli.plan import Tally
+from p2pcli.plan import MAX_SEED, Tally
 
 _STAGE = "make-pairs"
 _OUTPUT_REASON = "the output"
@@ -226,7 +226,7 @@ def _check(settings: PairSettings, workers: int | None, limit: int | None, previ
     wrong = [
         ("size", settings.size is None or 1 <= settings.size <= 65_500, "1 to 65500 px"),
         ("quality", 1 <= settings.quality <= 100, "1 to 100"),
-        ("seed", settings.seed >= 0, "0 or more"),
+        ("seed", 0 <= settings.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
         ("background", 0 <= settings.background <= 255, "0 (black) to 255 (white)"),
         ("max_pixels", settings.max_pixels >= 1, "1 or more"),
         ("encoding", settings.encoding in ("png", "jpg", "webp"), "png, jpg or webp"),

@@ -60,6 +60,14 @@ from p2pcli.plan import Failure, Tally
             ["train", "a", "b"],
             "p2p train: got unexpected extra argument(s) (b). See p2p train --help.",
         ),
+        (["cluster"], "p2p cluster needs 'data'. See p2p cluster --help."),
+        (["import"], "p2p import needs 'files'. See p2p import --help."),
+        (["recipes", "show"], "p2p recipes show needs 'name'. See p2p recipes show --help."),
+        (
+            ["train", "--seed", "9223372036854775808"],
+            "p2p train --seed 9223372036854775808: input should be less than or equal to "
+            "9223372036854775807. See p2p train --help.",
+        ),
         (
             ["train", "--set"],
             "p2p train: option '--set' requires an argument. See p2p train --help.",

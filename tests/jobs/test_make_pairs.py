@@ -300,6 +300,9 @@ def test_where_everything_fails_no_dataset_is_written_and_the_reasons_are_told(t
         ({"encoding": "gif"}, "encoding gif: expected png, jpg or webp."),
         ({"preview": "sheet.txt"}, "preview sheet.txt: expected a file name that ends in .png."),
         ({"split": (1.0, 0.5, 0.0)}, "expected three shares"),
+        ({"split": (float("nan"), 0.0, 0.0)}, "expected three shares"),
+        ({"seed": 2**63}, "expected 0 to 9223372036854775807."),
+        ({"options": {"high": float("inf")}}, "high: Input should be a finite number"),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_is_opened(arguments, message, tmp_path):
