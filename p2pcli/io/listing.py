@@ -311,7 +311,7 @@ def _missing(source: str | Path) -> str:
         path, parent = parent, parent.parent
     try:
         hint = did_you_mean(path.name, [entry.name for entry in parent.iterdir()])
-    except OSError:
-        hint = ""
+    except OSError as error:
+        return f"{text}: {parent} cannot be read ({error.strerror or error}). Check its permissions."
     nearest = hint if hint.startswith("Did") else "Check the path."
     return f"{text}: no such file or folder (looked in {parent.absolute()}). {nearest}"

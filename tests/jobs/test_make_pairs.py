@@ -167,6 +167,19 @@ def test_failures_change_the_exit_code_and_fill_the_table(mixed, tmp_path):
     assert all(row["message"] for row in table)
 
 
+def test_a_picture_that_may_not_be_read_says_what_to_check(photos, tmp_path, monkeypatch):
+    read = Path.read_bytes
+
+    def guarded(path: Path) -> bytes:
+        if path.name == "001.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", guarded)
+    [failure] = make_pairs("gray", photos, tmp_path / "out", size=16, workers=1).tally.failed
+    assert failure.message == "cannot be read (Permission denied). Check its permissions."
+
+
 def test_a_finished_dataset_has_nothing_to_do(mixed, tmp_path):
     first = make_pairs("edges", mixed, tmp_path / "out", size=16, workers=1)
     before = digests(tmp_path / "out")
