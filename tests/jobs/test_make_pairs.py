@@ -310,6 +310,11 @@ def test_where_everything_fails_no_dataset_is_written_and_the_reasons_are_told(t
         ({"quality": 0}, "quality 0: expected 1 to 100."),
         ({"workers": 0}, "workers 0: expected 1 or more."),
         ({"limit": 0}, "limit 0: expected 1 or more."),
+        ({"fit": "cover"}, "fit cover: expected one of crop, pad, stretch, inside, source."),
+        (
+            {"kernel": "cubic"},
+            "kernel cubic: expected one of auto, area, bilinear, bicubic, lanczos, nearest.",
+        ),
         ({"encoding": "gif"}, "encoding gif: expected png, jpg or webp."),
         ({"preview": "sheet.txt"}, "preview sheet.txt: expected a file name that ends in .png."),
         ({"split": (1.0, 0.5, 0.0)}, "expected three shares"),
