@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass, field
 
 from p2pcli.errors import ResumeMismatchError
 
+MAX_SEED = 2**63 - 1
+"""What torch and a column of int64 can hold."""
+
 
 def fingerprint(values: object) -> str:
     """A SHA-256 (hex) of any JSON-able value; equal values give equal fingerprints on any machine."""

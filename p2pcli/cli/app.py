@@ -18,7 +18,7 @@ from typer.main import get_command
 from p2pcli import __version__
 from p2pcli.cli.help import help_page
 from p2pcli.cli.invocation import Invocation
-from p2pcli.cli.native_output import without_native_output
+from p2pcli.cli.native_output import open_closed_streams, without_native_output
 from p2pcli.cli.verbs import Verbs
 from p2pcli.errors import ExitCode, P2PError, did_you_mean
 
@@ -64,6 +64,7 @@ def _root(
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (None: the process's own); give its exit code. Errors are one line on stderr."""
     words = list(sys.argv[1:] if args is None else args)
+    open_closed_streams()
     try:
         with nullcontext() if "--debug" in words else without_native_output():
             result = get_command(app).main(
@@ -135,6 +136,8 @@ def _explain_usage(error: typer.TyperException, words: Sequence[str]) -> str:
     if names and message.startswith("No such command"):
         word = message.split("'")[1]
         return f"{path} has no command '{word}'. {did_you_mean(word, names)} {see}"
+    if message.startswith("Missing ") and isinstance(error, typer.BadParameter) and error.param is not None:
+        return f"{path} needs '{error.param.opts[0]}'. {see}"
     if isinstance(error, typer.BadParameter) and error.param is not None and error.param.opts:
         flag = error.param.opts[0]
         given = [value for name, value in pairwise(words) if name in error.param.opts]

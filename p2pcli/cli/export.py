@@ -55,5 +55,8 @@ def export(
 
     report, caught = run_job(job, printing=printing)
     summary = [f"Options of the published code: {report.options}"] if report.options else []
-    summary += [f"Written: {path}" for path in report.outputs if path != report.output]
+    if dry_run:
+        summary += [f"Would write: {path}" for path in report.outputs]
+    else:
+        summary += [f"Written: {path}" for path in report.outputs if path != report.output]
     finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run)

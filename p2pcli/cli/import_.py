@@ -120,6 +120,6 @@ def import_weights(
     summary = [
         *(f"Undone: {quirk}" for quirk in report.quirks),
         *(f"Not in the file, taken as: {assumed}" for assumed in report.assumed),
-        *(f"Written and checked: {path}" for path in report.outputs),
+        *(f"{'Would write' if dry_run else 'Written and checked'}: {path}" for path in report.outputs),
     ]
     finish(report, caught, printing=printing, summary=summary, again=invocation.again(), dry_run=dry_run)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PICTURES = "Which pictures, at what size"
 DATASET = "How they are stored"
+_SHOWN_FAILURES = 5
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,16 @@ def run_maker(context: typer.Context, maker: str, given: Mapping[str, object], s
 
     report, caught = run_job(job, printing=printing)
     summary = _summary(report, dry_run=shared.dry_run)
-    finish(report, caught, printing=printing, summary=summary, again=again, dry_run=shared.dry_run)
+    finish(
+        report,
+        caught,
+        printing=printing,
+        summary=summary,
+        again=again,
+        dry_run=shared.dry_run,
+        # Where not one pair could be made, there is no dataset whose path could be said.
+        says_output=report.tally.written > 0,
+    )
 
 
 def _shares(text: str) -> list[float]:
@@ -175,5 +185,12 @@ def _summary(report: "MakePairsReport", *, dry_run: bool) -> list[str]:
     lines = [tally_line(report.tally, unit="pairs", seconds=report.seconds)]
     if report.preview is not None:
         lines.append(f"{splits}; {report.shards} shards, {size}. Have a look: {report.preview}")
-    lines += [f"failed: {one.source}: {one.message}" for one in report.tally.failed[:5]]
+    failed = report.tally.failed
+    lines += [f"failed: {one.source}: {one.message}" for one in failed[:_SHOWN_FAILURES]]
+    if len(failed) > _SHOWN_FAILURES:
+        from p2pcli.jobs.pairs_output import ERRORS_FILE
+
+        # The table is written last, as the preview is.
+        table = "" if report.preview is None else f"; all of them are in {report.output / ERRORS_FILE}"
+        lines.append(f"failed: {len(failed) - _SHOWN_FAILURES} more{table}")
     return lines

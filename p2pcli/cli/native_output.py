@@ -38,6 +38,19 @@ def without_native_output() -> Iterator[None]:
         sys.stderr = before
 
 
+def open_closed_streams() -> None:
+    """Lead standard streams that the caller has closed (`2>&-`) nowhere.
+
+    Their descriptors would go to the next files that are opened, and what C libraries print into those.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
 def stderr_descriptor() -> int:
     """Where `sys.stderr` writes to now, for a signal handler that may not use the stream itself."""
     try:

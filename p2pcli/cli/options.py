@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from p2pcli.cli import completion
+from p2pcli.plan import MAX_SEED
 
 RUN_PANEL = "How it runs"
 REPORT_PANEL = "What it prints"
@@ -73,7 +74,11 @@ DeviceOption = Annotated[
 Seed = Annotated[
     int,
     typer.Option(
-        "--seed", min=0, help="Everything drawn at random follows from it.", rich_help_panel=RUN_PANEL
+        "--seed",
+        min=0,
+        max=MAX_SEED,
+        help="Everything drawn at random follows from it.",
+        rich_help_panel=RUN_PANEL,
     ),
 ]
 OptionalSeed = Annotated[
@@ -81,6 +86,7 @@ OptionalSeed = Annotated[
     typer.Option(
         "--seed",
         min=0,
+        max=MAX_SEED,
         help="Everything drawn at random follows from it. Nothing: the recipe's.",
         show_default=False,
         rich_help_panel=RUN_PANEL,

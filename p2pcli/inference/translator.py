@@ -248,8 +248,16 @@ class Translator:
         and its class as CLASS/NAME; `extras` holds the further pictures that a model may ask for
         (`recipe.data.further_pictures`), each (H, W, C), and as "target" a photo whose look the result takes,
         in a model with an encoder. What becomes of label maps, holes and lightness is the recipe's [data]; a
-        super-resolution model gives a larger picture.
+        super-resolution model gives a larger picture. Raises `UsageError` where `image` is no such array.
         """
+        given: object = image
+        if not isinstance(given, np.ndarray):
+            raise UsageError(
+                f"an image is a NumPy array (H, W, 3) of uint8, not {type(given).__name__}. Files are what "
+                "p2pcli.translate takes."
+            )
+        if image.ndim not in (2, 3) or image.size == 0:
+            raise UsageError(f"an image of shape {image.shape}: expected (H, W, 3) and at least one pixel.")
         shaped = image[:, :, None] if image.ndim == 2 else image
         return self.run([self.prepare(shaped, key, extras=extras)], [shaped], [key])[0]
 

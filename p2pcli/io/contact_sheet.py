@@ -45,7 +45,8 @@ def _tile(sample: Sample, cell_px: int) -> Image:
     for picture in shown:
         canvas.paste(PillowImage.fromarray(picture), (left, 0))
         left += picture.shape[1] + 2
-    label = sample.key.encode("ascii", "replace").decode()
+    # A file name may hold any character; the font knows ASCII, and cannot measure a label of two lines.
+    label = "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in sample.key)
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=12)
     while len(label) > 4 and draw.textlength(label, font=font) > width:

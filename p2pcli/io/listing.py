@@ -300,7 +300,10 @@ def _prefixes(folders: list[Path]) -> dict[Path, str]:
 
 def _missing(source: str | Path) -> str:
     text = str(source)
-    if re.match(r"^[a-z][a-z0-9+]+://", text):
+    # One slash: a path made of an address has lost the other.
+    address = re.match(r"^([a-z][a-z0-9+]+):/+", text)
+    if address:
+        text = f"{address[1]}://{text[address.end() :]}"
         return f"{text} is an address; only local files are read. Download it first."
     path = Path(text)
     parent = path.parent
@@ -308,7 +311,7 @@ def _missing(source: str | Path) -> str:
         path, parent = parent, parent.parent
     try:
         hint = did_you_mean(path.name, [entry.name for entry in parent.iterdir()])
-    except OSError:
-        hint = ""
+    except OSError as error:
+        return f"{text}: {parent} cannot be read ({error.strerror or error}). Check its permissions."
     nearest = hint if hint.startswith("Did") else "Check the path."
     return f"{text}: no such file or folder (looked in {parent.absolute()}). {nearest}"

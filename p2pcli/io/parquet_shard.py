@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -96,28 +96,74 @@ def write_shard(path: Path, rows: Iterable[Row], *, footer: Mapping[str, object]
     Memory holds one row group. Equal rows and footer give equal bytes. `footer` is stored as JSON under the
     key "p2p". The caller makes the write atomic.
     """
+    described = {"schema_version": SCHEMA_VERSION, **footer}
+    metadata = {
+        "p2p": json.dumps(described, sort_keys=True, ensure_ascii=False),
+        "content_defined_chunking": json.dumps(_CHUNKING),
+    }
     count = 0
-    with pq.ParquetWriter(path, schema(), **_writer_options()) as writer:
-        group: list[Row] = []
-        size = 0
-        for row in rows:
-            group.append(row)
-            size += len(row.input_bytes) + len(row.target_bytes)
-            if len(group) == ROW_GROUP_ROWS or size >= ROW_GROUP_BYTES:
+    with path.open("wb") as file:
+        kept = _ErrorKept(file)
+        with pq.ParquetWriter(kept, schema(), **_writer_options()) as writer:
+            for group in _groups(rows):
                 writer.write_table(_table(group))
+                kept.raise_error()
                 count += len(group)
-                group, size = [], 0
-        if group:
-            writer.write_table(_table(group))
-            count += len(group)
-        described = {"schema_version": SCHEMA_VERSION, **footer}
-        writer.add_key_value_metadata(
-            {
-                "p2p": json.dumps(described, sort_keys=True, ensure_ascii=False),
-                "content_defined_chunking": json.dumps(_CHUNKING),
-            }
-        )
+            writer.add_key_value_metadata(metadata)
+        kept.raise_error()
     return count
+
+
+class _ErrorKept:
+    """A file for Arrow to write to, which never fails: `raise_error` tells afterwards.
+
+    Arrow's writer with content-defined chunking ends the whole process (SIGABRT) where a page of more than
+    1 MiB cannot be written, as on a full disk.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._error: OSError | None = None
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        """Write, unless a write has failed before."""
+        if self._error is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._error = error
+        return len(data)
+
+    def tell(self) -> int:
+        """Where the next write goes."""
+        return self._file.tell()
+
+    def flush(self) -> None:
+        """Nothing: the file is flushed when it is closed."""
+
+    def close(self) -> None:
+        """No more writes; the file itself belongs to the caller."""
+        self.closed = True
+
+    def raise_error(self) -> None:
+        """Raise the `OSError` of the first write that failed, if one did."""
+        if self._error is not None:
+            raise self._error
+
+
+def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """The rows in row groups."""
+    group: list[Row] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += len(row.input_bytes) + len(row.target_bytes)
+        if len(group) == ROW_GROUP_ROWS or size >= ROW_GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def write_texts(path: Path, columns: Mapping[str, Sequence[str | None]]) -> None:

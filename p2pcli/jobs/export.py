@@ -52,6 +52,8 @@ class ExportReport:
     options: str = ""
     """Options of the published code for these networks, or empty where it has none such."""
     outputs: list[Path] = field(default_factory=list)
+    """With `dry_run`: what would be written."""
+    dry_run: bool = False
 
     @property
     def exit_code(self) -> ExitCode:
@@ -65,6 +67,7 @@ class ExportReport:
             "model": str(self.model),
             "options": self.options,
             "outputs": [str(path) for path in self.outputs],
+            "dry_run": self.dry_run,
             "interrupted": self.interrupted,
             "seconds": round(self.seconds, 3),
             **self.tally.as_json(),
@@ -99,12 +102,14 @@ def export_weights(
     for place in places.values():
         if place.exists() and not overwrite:
             raise UsageError(f"{place}: is there already. Name another -o, or add --overwrite.")
-    report = ExportReport(target, source, Tally(planned=len(found)), options=published_options(found, recipe))
+    report = ExportReport(target, source, Tally(planned=len(found)), dry_run=dry_run)
+    report.options = published_options(found, recipe)
     if target not in places.values():
         report.output = next(iter(places.values()))
     for name, place in places.items():
         if dry_run:
             report.tally.skipped["dry run"] += 1
+            report.outputs.append(place)
         elif stop is not None and stop.is_set():
             report.interrupted = True
             break

@@ -38,6 +38,8 @@ class ImportReport:
     interrupted: bool = False
     seconds: float = 0.0
     outputs: list[Path] = field(default_factory=list)
+    """With `dry_run`: what would be written."""
+    dry_run: bool = False
     networks: list[str] = field(default_factory=list)
     """One line a file: network and options, as read from keys and shapes."""
     quirks: list[str] = field(default_factory=list)
@@ -55,6 +57,7 @@ class ImportReport:
         return {
             "output": str(self.output),
             "outputs": [str(path) for path in self.outputs],
+            "dry_run": self.dry_run,
             "networks": self.networks,
             "quirks": self.quirks,
             "assumed": self.assumed,
@@ -108,7 +111,7 @@ def import_weights(
     text = read_options_beside(paths[0]) if paths else PublishedOptions()
     found = [_found(path, told, text) for path in paths]
     family = family_of(found)
-    report = ImportReport(target)
+    report = ImportReport(target, dry_run=dry_run)
     title = f"imported from {paths[0].name}" if paths else ""
     model_files, report.assumed = _model_files(family, told, text, target=target, title=title)
     report.tally.planned = sum(len(one.found) for one in model_files)
@@ -120,6 +123,7 @@ def import_weights(
     for one in model_files:
         if dry_run:
             report.tally.skipped["dry run"] += len(one.found)
+            report.outputs.append(one.place)
             continue
         if stop is not None and stop.is_set():
             report.interrupted = True

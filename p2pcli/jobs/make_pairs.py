@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from p2pcli.jobs.pairs_pool import run_shards
 from p2pcli.jobs.pairs_split import check_split
 from p2pcli.jobs.pairs_worker import ShardRecord
 from p2pcli.pairs import draw_options, maker_named
-from p2pcli.plan import Tally
+from p2pcli.plan import MAX_SEED, Tally
 
 _STAGE = "make-pairs"
 _OUTPUT_REASON = "the output"
@@ -141,6 +141,8 @@ def make_pairs(
     require_outside(place, given, may_be_below=True)
     stop = stop or Stop()
     listing = _listing(given, place)
+    if contact is not None:
+        _require_apart(contact, given, listing, place)
     observe(Started("plan", len(listing.entries), "files"))
     plan = build_plan(
         listing, settings, sampling=sampling, split=shares, limit=limit, observe=observe, stop=stop
@@ -224,11 +226,12 @@ def _check(settings: PairSettings, workers: int | None, limit: int | None, previ
     wrong = [
         ("size", settings.size is None or 1 <= settings.size <= 65_500, "1 to 65500 px"),
         ("quality", 1 <= settings.quality <= 100, "1 to 100"),
-        ("seed", settings.seed >= 0, "0 or more"),
+        ("seed", 0 <= settings.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
         ("background", 0 <= settings.background <= 255, "0 (black) to 255 (white)"),
         ("max_pixels", settings.max_pixels >= 1, "1 or more"),
         ("encoding", settings.encoding in ("png", "jpg", "webp"), "png, jpg or webp"),
-        ("fit", settings.fit in ("crop", "pad", "stretch", "inside", "source"), "a known fit"),
+        ("fit", settings.fit in get_args(Fit), f"one of {', '.join(get_args(Fit))}"),
+        ("kernel", settings.kernel in get_args(Kernel), f"one of {', '.join(get_args(Kernel))}"),
         ("workers", workers is None or workers >= 1, "1 or more"),
         ("limit", limit is None or limit >= 1, "1 or more"),
     ]
@@ -250,6 +253,20 @@ def _listing(sources: Sequence[str | Path], output: Path) -> Listing:
         )
     # The output is no file of the sources; it would make a second run's tally differ from the first's.
     return Listing(listing.entries, tuple(one for one in listing.skipped if one.reason != _OUTPUT_REASON))
+
+
+def _require_apart(preview: Path, sources: Sequence[str | Path], listing: Listing, output: Path) -> None:
+    """Refuse a contact sheet that would replace a source, or be one in the next run."""
+    place = preview.resolve()
+    if output.resolve() in place.parents:
+        return
+    named_so = [entry.path for entry in listing.entries if entry.path.name == place.name]
+    is_source = any(path.resolve() == place for path in named_so)
+    if is_source or any(Path(source).resolve() in place.parents for source in sources):
+        raise UsageError(
+            f"preview {preview}: among the sources, where it would be taken for one of them. Choose a place "
+            f"outside, such as {output / 'sheet.png'}."
+        )
 
 
 def _report_of(plan: PairsPlan, output: Path) -> MakePairsReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -111,7 +112,8 @@ def _run_pool(
             while left.waiting and len(running) <= workers and not (stop.is_set() or left.suspects):
                 with contextlib.suppress(BrokenProcessPool):
                     shard = left.waiting[0]
-                    future = pool.submit(make_shard, shard, settings, str(output), deadly=deadly)
+                    with _ctrl_c_kept_from_workers():
+                        future = pool.submit(make_shard, shard, settings, str(output), deadly=deadly)
                     running[future] = left.waiting.pop(0)
                     continue
                 left.suspects.append(left.waiting.pop(0))
@@ -131,8 +133,25 @@ def _run_pool(
     finally:
         # Idle workers end by themselves, while the job goes on.
         pool.shutdown(wait=bool(running), cancel_futures=True)
-    _require_started(left, counters[1])
+    if not stop.is_set():
+        _require_started(left, counters[1])
     return left
+
+
+@contextlib.contextmanager
+def _ctrl_c_kept_from_workers() -> Iterator[None]:
+    """Processes started inside never get the SIGINT that a terminal sends to all; a blocked one waits for us.
+
+    A worker ignores it too, but only once it runs: a Ctrl-C while workers start would break the pool.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _require_started(left: _Left, started: int) -> None:

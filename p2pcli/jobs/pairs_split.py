@@ -28,7 +28,9 @@ class Group(Generic[T]):
 
 def check_split(split: Sequence[float]) -> tuple[float, float, float]:
     """The three shares, scaled to a sum of 1. Raises `UsageError`."""
-    if len(split) != 3 or any(share < 0 for share in split) or abs(sum(split) - 1) > 0.01 or split[0] <= 0:
+    # NaN is above nothing, so what is asked is what a share must be.
+    are_shares = len(split) == 3 and all(0 <= share <= 1.01 for share in split) and split[0] > 0
+    if not (are_shares and abs(sum(split) - 1) <= 0.01):
         shown = "/".join(f"{share:g}" for share in split)
         raise UsageError(
             f"split {shown}: expected three shares for train, validation and test that sum to 1, "

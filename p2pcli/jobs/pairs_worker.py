@@ -206,7 +206,7 @@ def _read_file(item: Item, settings: PairSettings) -> _Read | Failure:
         path = Path(item.path)
         if not path.is_file():
             raise ItemError("no longer there, or not a plain file. Check the path.")
-        content = path.read_bytes()
+        content = _content_of(path)
         decoded = read_image(content, max_pixels=settings.max_pixels)
         suffix = _PLAIN_SUFFIXES.get(decoded.meta.format)
         untouched = (content, suffix) if decoded.meta.is_plain and suffix else None
@@ -214,6 +214,13 @@ def _read_file(item: Item, settings: PairSettings) -> _Read | Failure:
         return _Read(item, image, hashlib.sha256(content).hexdigest(), untouched)
     except Exception as error:  # the per-image border: the failure becomes a row
         return _failure(item, "read", error)
+
+
+def _content_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ItemError(f"cannot be read ({error.strerror or error}). Check its permissions.") from error
 
 
 def _read_frames(items: list[Item]) -> Iterator[_Read | Failure]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from p2pcli.plan import MAX_SEED
 from p2pcli.recipe.section import Section
 
 Decay = Literal["linear", "linear-2020", "linear-2018", "linear-hd", "cosine", "step", "plateau", "none"]
@@ -76,7 +77,7 @@ class Train(Section):
     """Compile the networks with torch.compile: slow to start, needs a C++ compiler (CPU) or Triton (CUDA)."""
     tensorboard: bool = False
     """Write curves and sample grids for TensorBoard as well, below the run's tensorboard/."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     checkpoint_minutes: float = Field(5.0, gt=0)
     """A checkpoint at least this often, and at every epoch's end unless that took over 2 % of the time."""
     keep_last: int = Field(2, ge=1)

@@ -35,6 +35,7 @@ def test_every_option_reaches_the_job(run, tmp_path):
     ended = run("import", "G.pth", "-o", "m.safetensors", *words)
     assert (ended.code, list(tmp_path.glob("*.safetensors"))) == (0, [])
     assert "taken as" not in ended.err
+    assert ended.out.splitlines()[-1] == "Would write: m.safetensors"
 
 
 def test_a_file_that_is_no_network_is_one_line_and_exit_code_2(run, tmp_path):

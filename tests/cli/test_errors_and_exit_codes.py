@@ -60,6 +60,14 @@ from p2pcli.plan import Failure, Tally
             ["train", "a", "b"],
             "p2p train: got unexpected extra argument(s) (b). See p2p train --help.",
         ),
+        (["cluster"], "p2p cluster needs 'data'. See p2p cluster --help."),
+        (["import"], "p2p import needs 'files'. See p2p import --help."),
+        (["recipes", "show"], "p2p recipes show needs 'name'. See p2p recipes show --help."),
+        (
+            ["train", "--seed", "9223372036854775808"],
+            "p2p train --seed 9223372036854775808: input should be less than or equal to "
+            "9223372036854775807. See p2p train --help.",
+        ),
         (
             ["train", "--set"],
             "p2p train: option '--set' requires an argument. See p2p train --help.",
@@ -175,6 +183,21 @@ def test_json_is_one_object_for_an_error_too(run, fake_job):
     fake_job("train").raises = NothingMatchedError("no image in photos/.")
     ended = run("train", "pairs", "--json")
     assert json.loads(ended.out) == {"exit_code": 4, "error": "no image in photos/."}
+
+
+def test_no_path_is_printed_where_not_one_pair_could_be_made(run, fake_job):
+    failure = Failure(key="a", source="a.png", stage="read", error="ItemError", message="truncated")
+    fake_job("make_pairs").report.tally = Tally(planned=1, failed=[failure])
+    ended = run("make-pairs", "gray", "photos", "-o", "out")
+    assert (ended.code, ended.out) == (3, "")
+
+
+def test_more_failures_than_are_shown_are_counted_and_their_table_is_named(run, fake_job):
+    failures = [Failure(f"{n}", f"{n}.png", "read", "ItemError", "truncated") for n in range(7)]
+    report = fake_job("make_pairs").report
+    report.tally, report.preview = Tally(planned=9, written=2, failed=failures), Path("made/preview.png")
+    ended = run("make-pairs", "gray", "photos", "-o", "out")
+    assert ended.err.splitlines()[-1] == "failed: 2 more; all of them are in made/.p2p/errors.parquet"
 
 
 def test_without_json_stdout_is_the_output_path_alone(run, fake_job):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from p2pcli.io.atomic import write_bytes
 from p2pcli.io.codec import encode
@@ -60,3 +62,17 @@ def test_a_damaged_jpeg_prints_nothing_but_our_lines(tmp_path: Path):
     before, after = python(program, str(tmp_path)).split("now the program")
     assert "Corrupt JPEG data" in before
     assert "Corrupt JPEG data" not in after and "1 pairs written of 1 planned" in after
+
+
+@pytest.mark.skipif(os.name == "nt", reason="descriptors of POSIX")
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_stream_that_the_caller_closed_leads_nowhere(closed: int, tmp_path: Path):
+    program = (
+        "import os, sys\n"
+        "from p2pcli.cli import main\n"
+        "code = main(['recipes', 'show', 'nothing'])\n"
+        f"opened = os.open({str(tmp_path / 'file')!r}, os.O_CREAT | os.O_WRONLY)\n"
+        "os._exit(0 if code == 2 and opened > 2 else 1)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], preexec_fn=lambda: os.close(closed), timeout=120)
+    assert ended.returncode == 0

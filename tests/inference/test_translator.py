@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,20 @@ def test_a_gray_picture_may_have_two_axes(tiny_model):
     translator = load_model(tiny_model())
     image = noise(32, 32, 1)
     assert np.array_equal(translator(image[:, :, 0]), translator(image))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("photo.jpg", "not str. Files are what p2pcli.translate takes."),
+        ([[[0, 0, 0]]], "not list"),
+        (np.zeros((0, 4, 3), np.uint8), "shape (0, 4, 3): expected (H, W, 3)"),
+        (np.zeros((1, 4, 4, 3), np.uint8), "shape (1, 4, 4, 3): expected (H, W, 3)"),
+    ],
+)
+def test_what_is_no_picture_is_refused_by_name(tiny_model, image, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        load_model(tiny_model())(image)
 
 
 def test_a_gray_target_gives_one_channel(tiny_model):

@@ -35,3 +35,7 @@ def test_long_and_foreign_names_and_odd_shapes_are_no_problem():
 def test_the_longer_side_gets_the_cell():
     sheet = contact_sheet([pair(20, 40)], cell_px=100)
     assert (sheet == 99).all(axis=2).sum() == 100 * 50
+
+
+def test_a_name_with_a_line_break_is_labelled_all_the_same():
+    assert contact_sheet([pair(8, 8, key="two\nlines\t")], cell_px=48).ndim == 3

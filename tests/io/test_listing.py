@@ -211,15 +211,27 @@ def test_a_folder_that_may_not_be_searched_is_skipped(
     assert [item.reason for item in listing.skipped] == ["a folder that cannot be read (Permission denied)"]
 
 
+def test_a_source_in_a_folder_that_may_not_be_read_names_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(folder: Path) -> list[Path]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(UsageError, match=r"a\.png: .* cannot be read \(Permission denied\)\. Check its perm"):
+        list_media(tmp_path / "a.png")
+
+
 def test_a_missing_source_names_the_nearest(tmp_path: Path) -> None:
     _make(tmp_path, "photos/a.png")
     with pytest.raises(UsageError, match=r"photo: no such file or folder .* Did you mean 'photos'\?"):
         list_media(tmp_path / "photo")
 
 
-def test_an_address_is_refused_before_it_is_taken_for_a_path() -> None:
-    with pytest.raises(UsageError, match="is an address; only local files are read"):
-        list_media("https://example.org/a.png")
+@pytest.mark.parametrize("kind", [str, Path])
+def test_an_address_is_refused_before_it_is_taken_for_a_path(kind: type[str] | type[Path]) -> None:
+    with pytest.raises(UsageError, match=r"^https://example\.org/a\.png is an address; only local files are"):
+        list_media(kind("https://example.org/a.png"))
 
 
 def test_an_empty_folder_gives_an_empty_listing(tmp_path: Path) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -248,3 +252,24 @@ def test_a_further_image_column_of_another_size_is_refused(tmp_path: Path) -> No
     source = with_pose(tmp_path / "a.parquet", encode(np.zeros((5, 6, 3), np.uint8), ".png"))
     with pytest.raises(ItemError, match="pose of 'a/000000' is 6×5, its target 6×4"):
         source.read("a/000000")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+def test_a_full_disk_amid_a_large_picture_is_an_error_and_not_the_end_of_the_process(tmp_path):
+    # In a process of its own, which Arrow would abort.
+    program = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from p2pcli.io.parquet_shard import Row, write_shard\n"
+        "large = bytes(3 << 20)\n"
+        "row = Row('a', large, 'a.png', large, 'a.png', 'a', '0', None, None, 'gray', '{}', 0, (0, 0, 1, 1),"
+        " 1, 1, 1, 1)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))\n"
+        "try:\n"
+        "    write_shard(Path(sys.argv[1]), [row, row], footer={})\n"
+        "except OSError as error:\n"
+        "    print(error.errno)\n"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path / "a.parquet")]
+    ended = subprocess.run(words, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout.strip()) == (0, str(errno.EFBIG))

@@ -268,3 +268,4 @@ def test_export_says_how_the_published_code_builds_the_networks(
     import_weights(files_of(FAMILIES[family](), tmp_path / "in"), tmp_path / "model.safetensors")
     report = export_weights(tmp_path / "model.safetensors", tmp_path / "out.pth", dry_run=True)
     assert report.options == words
+    assert report.outputs and not any(path.exists() for path in report.outputs)

@@ -167,6 +167,19 @@ def test_failures_change_the_exit_code_and_fill_the_table(mixed, tmp_path):
     assert all(row["message"] for row in table)
 
 
+def test_a_picture_that_may_not_be_read_says_what_to_check(photos, tmp_path, monkeypatch):
+    read = Path.read_bytes
+
+    def guarded(path: Path) -> bytes:
+        if path.name == "001.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", guarded)
+    [failure] = make_pairs("gray", photos, tmp_path / "out", size=16, workers=1).tally.failed
+    assert failure.message == "cannot be read (Permission denied). Check its permissions."
+
+
 def test_a_finished_dataset_has_nothing_to_do(mixed, tmp_path):
     first = make_pairs("edges", mixed, tmp_path / "out", size=16, workers=1)
     before = digests(tmp_path / "out")
@@ -297,9 +310,17 @@ def test_where_everything_fails_no_dataset_is_written_and_the_reasons_are_told(t
         ({"quality": 0}, "quality 0: expected 1 to 100."),
         ({"workers": 0}, "workers 0: expected 1 or more."),
         ({"limit": 0}, "limit 0: expected 1 or more."),
+        ({"fit": "cover"}, "fit cover: expected one of crop, pad, stretch, inside, source."),
+        (
+            {"kernel": "cubic"},
+            "kernel cubic: expected one of auto, area, bilinear, bicubic, lanczos, nearest.",
+        ),
         ({"encoding": "gif"}, "encoding gif: expected png, jpg or webp."),
         ({"preview": "sheet.txt"}, "preview sheet.txt: expected a file name that ends in .png."),
         ({"split": (1.0, 0.5, 0.0)}, "expected three shares"),
+        ({"split": (float("nan"), 0.0, 0.0)}, "expected three shares"),
+        ({"seed": 2**63}, "expected 0 to 9223372036854775807."),
+        ({"options": {"high": float("inf")}}, "high: Input should be a finite number"),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_is_opened(arguments, message, tmp_path):
@@ -336,6 +357,22 @@ def test_the_preview_goes_where_it_is_asked(photos, tmp_path):
     assert report.preview == tmp_path / "s/x.png"
     assert (tmp_path / "s/x.png").read_bytes().startswith(b"\x89PNG")
     assert "![" not in (tmp_path / "out/README.md").read_text()
+
+
+@pytest.mark.parametrize("source", ["photos", "photos/*.png", "photos/001.png"])
+def test_a_preview_never_replaces_a_source(source, photos, tmp_path):
+    before = (photos / "001.png").read_bytes()
+    with pytest.raises(UsageError, match="among the sources"):
+        make_pairs("gray", tmp_path / source, tmp_path / "out", preview=photos / "001.png")
+    assert (photos / "001.png").read_bytes() == before
+
+
+def test_a_preview_lies_beside_the_sources_only_in_the_output(photos):
+    with pytest.raises(UsageError, match="among the sources"):
+        make_pairs("gray", photos, photos / "out", size=16, workers=1, preview=photos / "sheet.png")
+    for _ in range(2):
+        report = make_pairs("gray", photos, photos / "out", size=16, workers=1, preview=photos / "out/s.png")
+    assert report.nothing_to_do
 
 
 def test_a_picture_that_kills_its_worker_twice_is_one_failure(photos, tmp_path):
@@ -399,6 +436,33 @@ def test_a_worker_that_is_still_starting_when_all_is_done_ends_quietly(photos, t
         env={**os.environ, "PYTHONPATH": path},
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="a terminal's Ctrl-C is a signal to a group")
+def test_ctrl_c_while_workers_start_ends_cleanly_and_says_how_to_go_on(tmp_path):
+    photos, seen = fill(tmp_path / "photos", 80), tmp_path / "seen"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pathlib, sys, time\n"
+        "if any('spawn_main' in word for word in sys.orig_argv):\n"
+        f"    pathlib.Path({str(seen)!r}).touch()\n"
+        "    time.sleep(2)\n"
+    )
+    words = ["make-pairs", "gray", str(photos), "-o", str(tmp_path / "out"), "--size", "16", "-j", "2"]
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "p2pcli", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,
+    )
+    while not seen.exists() and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "To go on from here: p2p make-pairs gray" in error
+    assert "could not start" not in error
 
 
 def test_an_unguarded_script_is_told_what_to_do(tmp_path):
