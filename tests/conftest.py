@@ -19,6 +19,23 @@ def real_data() -> Path:
 
 
 @pytest.fixture
+def lock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
+    """Makes a folder one that cannot be read, for root too."""
+    listdir = os.listdir
+
+    def locked(folder: Path) -> Path:
+        def refusing(path: Path) -> list[str]:
+            if Path(path) == folder:
+                raise PermissionError(13, "Permission denied", str(path))
+            return listdir(path)
+
+        monkeypatch.setattr(os, "listdir", refusing)
+        return folder
+
+    return locked
+
+
+@pytest.fixture
 def tiny_model(tmp_path: Path) -> Callable[..., Path]:
     """Saves a U-Net for 32 px with a few thousand random weights; keyword arguments add to its recipe."""
 

@@ -29,10 +29,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Skipped:
-    """One file that was found and left alone, and why."""
+    """One file or folder that was found and left alone, and why."""
 
     path: Path
     reason: str
+    is_failure: bool = False
+    """True where pictures may be missing for it: a folder that cannot be read."""
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,8 @@ def _walk(
             information = folder.stat()
             names = sorted(os.listdir(folder))  # noqa: PTH208 - names, not paths: half the time on large folders
         except OSError as error:
-            skipped.append(Skipped(folder, f"a folder that cannot be read ({error.strerror or error})"))
+            reason = f"a folder that cannot be read ({error.strerror or error}). Check its permissions."
+            skipped.append(Skipped(folder, reason, is_failure=True))
             continue
         if (information.st_dev, information.st_ino) in visited:
             continue

@@ -188,7 +188,10 @@ def build_plan(
         "limit": limit,
         "inputs": _inputs(listing),
     }
-    skipped = tuple((str(one.path), one.reason) for one in listing.skipped)
+    for one in listing.skipped:
+        if one.is_failure:
+            failures.append(Failure(one.path.as_posix(), str(one.path), "listing", "OSError", one.reason))
+    skipped = tuple((str(one.path), one.reason) for one in listing.skipped if not one.is_failure)
     shards = cut_shards({name: assigned[name] for name in SPLITS})
     return PairsPlan(settings, shards, tuple(failures), skipped, described)
 

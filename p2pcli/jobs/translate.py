@@ -23,7 +23,7 @@ from p2pcli.io.codec import MAX_PIXELS
 from p2pcli.io.listing import list_media
 from p2pcli.jobs.translate_report import TranslateReport, file_hash, write_failures
 from p2pcli.nets.blocks import Statistics
-from p2pcli.plan import fingerprint
+from p2pcli.plan import Failure, fingerprint
 
 
 def translate(
@@ -214,7 +214,11 @@ def _begin(tasks: Sequence[Task], listing: Listing, progress: Progress, *, overw
     tally = progress.tally
     tally.planned = len(tasks) + len(listing.skipped)
     for left_out in listing.skipped:
-        tally.skipped[left_out.reason] += 1
+        place = left_out.path
+        if left_out.is_failure:
+            tally.failed.append(Failure(place.as_posix(), str(place), "listing", "OSError", left_out.reason))
+        else:
+            tally.skipped[left_out.reason] += 1
     progress.observe(Started(STAGE, tally.planned, "file"))
     todo = []
     for task in tasks:

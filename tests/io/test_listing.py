@@ -208,7 +208,8 @@ def test_a_folder_that_may_not_be_searched_is_skipped(
     monkeypatch.setattr(os, "stat", stat)
     listing = list_media(tmp_path)
     assert [entry.key for entry in listing.entries] == ["b"]
-    assert [item.reason for item in listing.skipped] == ["a folder that cannot be read (Permission denied)"]
+    reason = "a folder that cannot be read (Permission denied). Check its permissions."
+    assert [(item.reason, item.is_failure) for item in listing.skipped] == [(reason, True)]
 
 
 def test_a_source_in_a_folder_that_may_not_be_read_names_the_folder(

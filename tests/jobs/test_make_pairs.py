@@ -180,6 +180,13 @@ def test_a_picture_that_may_not_be_read_says_what_to_check(photos, tmp_path, mon
     assert failure.message == "cannot be read (Permission denied). Check its permissions."
 
 
+def test_a_folder_that_cannot_be_read_counts_as_failed(photos, tmp_path, lock):
+    closed = lock(fill(photos / "closed", 2))
+    report = make_pairs("gray", photos, tmp_path / "out", size=16, workers=1)
+    assert [failure.source for failure in report.tally.failed] == [str(closed)]
+    assert (report.tally.planned, report.tally.written, report.exit_code) == (13, 12, ExitCode.ITEMS_FAILED)
+
+
 def test_a_finished_dataset_has_nothing_to_do(mixed, tmp_path):
     first = make_pairs("edges", mixed, tmp_path / "out", size=16, workers=1)
     before = digests(tmp_path / "out")

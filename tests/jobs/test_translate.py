@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -79,6 +80,15 @@ def sound_of(path: Path) -> list[bytes]:
 def accounted(report: TranslateReport) -> bool:
     tally = report.tally
     return tally.planned == tally.written + sum(tally.skipped.values()) + len(tally.failed)
+
+
+def test_a_folder_that_cannot_be_read_counts_as_failed(
+    photos: Path, tmp_path: Path, tiny_model: Callable[..., Path], lock: Callable[[Path], Path]
+) -> None:
+    closed = lock(photos / "deep")
+    report = translate(photos, model=tiny_model(), output=tmp_path / "out", device="cpu")
+    assert [failure.source for failure in report.tally.failed] == [str(closed)]
+    assert (report.tally.planned, report.tally.written, report.exit_code) == (2, 1, ExitCode.ITEMS_FAILED)
 
 
 def test_a_tree_is_mirrored_with_names_formats_sizes_and_depths(photos, tmp_path, tiny_model):
