@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
-import json
+import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -18,6 +19,7 @@ from typer.main import get_command
 from p2pcli import __version__
 from p2pcli.cli.help import help_page
 from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.json_line import json_line
 from p2pcli.cli.native_output import without_native_output
 from p2pcli.cli.verbs import Verbs
 from p2pcli.errors import ExitCode, P2PError, did_you_mean
@@ -39,6 +41,8 @@ HELP = help_page(
 )
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE}
+
+_LAST_STREAM = 2
 
 
 def _print_version(wanted: bool) -> None:
@@ -64,6 +68,10 @@ def _root(
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (None: the process's own); give its exit code. Errors are one line on stderr."""
     words = list(sys.argv[1:] if args is None else args)
+    _fill_closed_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path may hold bytes that are no UTF-8; they go out as they came in.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         with nullcontext() if "--debug" in words else without_native_output():
             result = get_command(app).main(
@@ -84,6 +92,18 @@ def main(args: Sequence[str] | None = None) -> int:
         if message:
             _say(message, code, as_json="--json" in words)
         return int(code)
+
+
+def _fill_closed_streams() -> None:
+    """What goes to a stream that the caller closed (`2>&-`, some schedulers) goes nowhere.
+
+    Else the next file that is opened would take its number, and what C libraries print would end up in it.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _LAST_STREAM:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
 def _explain(error: BaseException, words: Sequence[str]) -> tuple[ExitCode, str]:
@@ -135,12 +155,19 @@ def _explain_usage(error: typer.TyperException, words: Sequence[str]) -> str:
     if names and message.startswith("No such command"):
         word = message.split("'")[1]
         return f"{path} has no command '{word}'. {did_you_mean(word, names)} {see}"
+    missing = getattr(error, "param", None) if type(error).__name__ == "MissingParameter" else None
+    if missing is not None:
+        return f"{path} needs {missing.metavar or missing.name.upper()}. {see}"
     if isinstance(error, typer.BadParameter) and error.param is not None and error.param.opts:
         flag = error.param.opts[0]
         given = [value for name, value in pairwise(words) if name in error.param.opts]
         found = f"{flag} {given[-1]}" if given else flag
         expected = error.message.removeprefix("Value error, ").rstrip(".")
-        return f"{path} {found}: {expected[:1].lower()}{expected[1:]}. {see}"
+        # The choices stand in the message alone.
+        choices = re.findall(r"'([^']+)'", expected.partition(" is not one of ")[2])
+        hint = did_you_mean(given[-1], choices) if given and choices else ""
+        hint = f" {hint}" if hint.startswith("Did") else ""
+        return f"{path} {found}: {expected[:1].lower()}{expected[1:]}.{hint} {see}"
     return f"{path}: {message[:1].lower()}{message[1:]}. {see}"
 
 
@@ -162,4 +189,4 @@ def _say(message: str, code: ExitCode, *, as_json: bool) -> None:
     line = " ".join(message.split())
     sys.stderr.write(f"p2p: {line}\n")
     if as_json:
-        sys.stdout.write(json.dumps({"exit_code": int(code), "error": line}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_line({"exit_code": int(code), "error": line}))
