@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -109,7 +110,7 @@ def _run_pool(
     try:
         while True:
             while left.waiting and len(running) <= workers and not (stop.is_set() or left.suspects):
-                with contextlib.suppress(BrokenProcessPool):
+                with contextlib.suppress(BrokenProcessPool), _interrupts_blocked():
                     shard = left.waiting[0]
                     future = pool.submit(make_shard, shard, settings, str(output), deadly=deadly)
                     running[future] = left.waiting.pop(0)
@@ -131,8 +132,27 @@ def _run_pool(
     finally:
         # Idle workers end by themselves, while the job goes on.
         pool.shutdown(wait=bool(running), cancel_futures=True)
-    _require_started(left, counters[1])
+    if not stop.is_set():
+        # A signal to the whole process group may have ended them.
+        _require_started(left, counters[1])
     return left
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Workers that begin inside never see Ctrl-C, which goes to the whole foreground group.
+
+    They inherit what is blocked; until they could say so themselves, an interrupt would end them. One that
+    comes meanwhile reaches this process at the end of the block.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _require_started(left: _Left, started: int) -> None:
