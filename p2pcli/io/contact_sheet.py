@@ -45,7 +45,7 @@ def _tile(sample: Sample, cell_px: int) -> Image:
     for picture in shown:
         canvas.paste(PillowImage.fromarray(picture), (left, 0))
         left += picture.shape[1] + 2
-    label = sample.key.encode("ascii", "replace").decode()
+    label = "".join(one if one.isascii() and one.isprintable() else "?" for one in sample.key)
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=12)
     while len(label) > 4 and draw.textlength(label, font=font) > width:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -228,7 +228,8 @@ def _check(settings: PairSettings, workers: int | None, limit: int | None, previ
         ("background", 0 <= settings.background <= 255, "0 (black) to 255 (white)"),
         ("max_pixels", settings.max_pixels >= 1, "1 or more"),
         ("encoding", settings.encoding in ("png", "jpg", "webp"), "png, jpg or webp"),
-        ("fit", settings.fit in ("crop", "pad", "stretch", "inside", "source"), "a known fit"),
+        ("fit", settings.fit in get_args(Fit), f"one of {', '.join(get_args(Fit))}"),
+        ("kernel", settings.kernel in get_args(Kernel), f"one of {', '.join(get_args(Kernel))}"),
         ("workers", workers is None or workers >= 1, "1 or more"),
         ("limit", limit is None or limit >= 1, "1 or more"),
     ]

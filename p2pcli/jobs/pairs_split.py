@@ -28,7 +28,8 @@ class Group(Generic[T]):
 
 def check_split(split: Sequence[float]) -> tuple[float, float, float]:
     """The three shares, scaled to a sum of 1. Raises `UsageError`."""
-    if len(split) != 3 or any(share < 0 for share in split) or abs(sum(split) - 1) > 0.01 or split[0] <= 0:
+    # Written so that NaN is wrong too.
+    if len(split) != 3 or not (min(split) >= 0 and abs(sum(split) - 1) <= 0.01 and split[0] > 0):
         shown = "/".join(f"{share:g}" for share in split)
         raise UsageError(
             f"split {shown}: expected three shares for train, validation and test that sum to 1, "

@@ -300,7 +300,11 @@ def _encoded(image: Image, suffix: str, quality: int) -> bytes:
 
 
 def _failure(item: Item, stage: str, error: Exception) -> Failure:
-    message = " ".join(str(error).removeprefix("the image: ").split()) or type(error).__name__
+    if stage == "read" and isinstance(error, OSError) and error.errno is not None:
+        text = f"cannot be read ({error.strerror}). Check its permissions and the disk."
+    else:
+        text = str(error).removeprefix("the image: ").removeprefix(f"{item.path}: ")
+    message = " ".join(text.split()) or type(error).__name__
     return Failure(item.key, item.relative, stage, type(error).__name__, message[:1000])
 
 
