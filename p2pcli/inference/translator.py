@@ -245,8 +245,9 @@ class Translator:
         and its class as CLASS/NAME; `extras` holds the further pictures that a model may ask for
         (`recipe.data.further_pictures`), each (H, W, C), and as "target" a photo whose look the result takes,
         in a model with an encoder. What becomes of label maps, holes and lightness is the recipe's [data]; a
-        super-resolution model gives a larger picture.
+        super-resolution model gives a larger picture. Raises `UsageError` for anything else than a picture.
         """
+        _require_picture(image)
         shaped = image[:, :, None] if image.ndim == 2 else image
         return self.run([self.prepare(shaped, key, extras=extras)], [shaped], [key])[0]
 
@@ -385,3 +386,15 @@ class Translator:
         left, top = (padded_width - width) // 2, (padded_height - height) // 2
         batch = pad(batch, (left, padded_width - width - left, 0, 0), shorter=width)
         return pad(batch, (0, 0, top, padded_height - height - top), shorter=height)
+
+
+def _require_picture(image: object) -> None:
+    found = type(image).__name__
+    if isinstance(image, np.ndarray):
+        if image.size and (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3, 4))):
+            return
+        found = f"an array of shape {image.shape}"
+    raise UsageError(
+        f"a picture is a uint8 array (H, W, 3), RGB, not {found}. For files: "
+        "translate(sources, model=..., output=...)."
+    )

@@ -218,3 +218,16 @@ def test_a_picture_too_large_for_the_memory_is_refused_before_it_is_tried(tiny_m
     monkeypatch.setattr("p2pcli.inference.translator.free_memory", lambda: 100_000)
     with pytest.raises(MemoryError, match="64×64 px need about"):
         translator(noise(64, 64))
+
+
+@pytest.mark.parametrize(
+    ("picture", "found"),
+    [
+        ("photo.png", "str"),
+        (np.zeros((3, 32, 64), np.uint8), r"an array of shape \(3, 32, 64\)"),
+        (np.zeros((0, 4, 3), np.uint8), r"an array of shape \(0, 4, 3\)"),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_a_sentence(tiny_model, picture, found):
+    with pytest.raises(UsageError, match=rf"a uint8 array \(H, W, 3\), RGB, not {found}\."):
+        load_model(tiny_model())(picture)
