@@ -236,3 +236,20 @@ def test_what_is_added_to_a_command_stands_before_its_double_dash():
     words = ("make-pairs", "edges", "--overwrite", "--", "-dash.png")
     again = Invocation(words).again(extra=["-o", "pairs"], without=["--overwrite"])
     assert again == "p2p make-pairs edges -o pairs -- -dash.png"
+
+
+def test_a_second_interrupt_leaves_no_half_written_file(tmp_path):
+    code = (
+        "import os, signal, time\n"
+        "from pathlib import Path\n"
+        "from p2pcli.cli.signals import stopping_on_signals\n"
+        "from p2pcli.events import Stop\n"
+        "from p2pcli.io.atomic import atomic_path\n"
+        "with stopping_on_signals(Stop()), atomic_path(Path('film.mp4')) as temporary:\n"
+        "    temporary.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(9)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True)
+    assert (ended.returncode, list(tmp_path.iterdir())) == (130, [])
