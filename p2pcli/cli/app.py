@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
-import json
+import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -18,6 +19,7 @@ from typer.main import get_command
 from p2pcli import __version__
 from p2pcli.cli.help import help_page
 from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.json_line import json_line
 from p2pcli.cli.native_output import open_closed_streams, without_native_output
 from p2pcli.cli.verbs import Verbs
 from p2pcli.errors import ExitCode, P2PError, did_you_mean
@@ -65,6 +67,9 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (None: the process's own); give its exit code. Errors are one line on stderr."""
     words = list(sys.argv[1:] if args is None else args)
     open_closed_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path may hold bytes that are no UTF-8; they go out as they came in.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         with nullcontext() if "--debug" in words else without_native_output():
             result = get_command(app).main(
@@ -137,13 +142,17 @@ def _explain_usage(error: typer.TyperException, words: Sequence[str]) -> str:
         word = message.split("'")[1]
         return f"{path} has no command '{word}'. {did_you_mean(word, names)} {see}"
     if message.startswith("Missing ") and isinstance(error, typer.BadParameter) and error.param is not None:
-        return f"{path} needs '{error.param.opts[0]}'. {see}"
+        return f"{path} needs {error.param.opts[0].upper()}. {see}"
     if isinstance(error, typer.BadParameter) and error.param is not None and error.param.opts:
         flag = error.param.opts[0]
         given = [value for name, value in pairwise(words) if name in error.param.opts]
         found = f"{flag} {given[-1]}" if given else flag
         expected = error.message.removeprefix("Value error, ").rstrip(".")
-        return f"{path} {found}: {expected[:1].lower()}{expected[1:]}. {see}"
+        # The choices stand in the message alone.
+        choices = re.findall(r"'([^']+)'", expected.partition(" is not one of ")[2])
+        hint = did_you_mean(given[-1], choices) if given and choices else ""
+        hint = f" {hint}" if hint.startswith("Did") else ""
+        return f"{path} {found}: {expected[:1].lower()}{expected[1:]}.{hint} {see}"
     return f"{path}: {message[:1].lower()}{message[1:]}. {see}"
 
 
@@ -165,4 +174,4 @@ def _say(message: str, code: ExitCode, *, as_json: bool) -> None:
     line = " ".join(message.split())
     sys.stderr.write(f"p2p: {line}\n")
     if as_json:
-        sys.stdout.write(json.dumps({"exit_code": int(code), "error": line}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_line({"exit_code": int(code), "error": line}))

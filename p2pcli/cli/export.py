@@ -56,7 +56,7 @@ def export(
     report, caught = run_job(job, printing=printing)
     summary = [f"Options of the published code: {report.options}"] if report.options else []
     if dry_run:
-        summary += [f"Would write: {path}" for path in report.outputs]
+        summary += [f"Would write {path}: {size / 1e6:.1f} MB" for path, size in report.sizes.items()]
     else:
         summary += [f"Written: {path}" for path in report.outputs if path != report.output]
     finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run)

@@ -17,9 +17,11 @@ class Invocation:
 
     def again(self, *, extra: Iterable[str | Path] = (), without: Iterable[str] = ()) -> str:
         """The command that repeats this one, with `extra` words added and the flags in `without` dropped."""
+        # After a "--" an option would be one more argument.
+        end = self.words.index("--") if "--" in self.words else len(self.words)
         dropped = set(without)
-        kept = [word for word in self.words if word not in dropped]
-        return command_line([*kept, *(str(word) for word in extra)])
+        kept = [word for word in self.words[:end] if word not in dropped]
+        return command_line([*kept, *(str(word) for word in extra), *self.words[end:]])
 
 
 def command_line(words: Sequence[str]) -> str:

@@ -183,6 +183,8 @@ def _summary(report: "MakePairsReport", *, dry_run: bool) -> list[str]:
             f"{report.shards} shards, about {size}."
         ]
     lines = [tally_line(report.tally, unit="pairs", seconds=report.seconds)]
+    if report.nothing_to_do:
+        lines.insert(0, f"Nothing to do: {report.output} is whole already. When it was made:")
     if report.preview is not None:
         lines.append(f"{splits}; {report.shards} shards, {size}. Have a look: {report.preview}")
     failed = report.tally.failed

@@ -69,8 +69,9 @@ def quickstart(
         printing=printing,
         summary=_plan(report) if dry_run else [],
         dry_run=dry_run,
-        again=invocation.again(extra=["--overwrite"]),
+        again=invocation.again(extra=["--overwrite"], without=["--overwrite"]),
         says_output=False,
+        goes_on=False,
     )
 
 

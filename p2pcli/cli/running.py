@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import typer
 
 from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.json_line import json_line
 from p2pcli.cli.progress import drawing, duration
 from p2pcli.cli.signals import Caught, stopping_on_signals
 from p2pcli.errors import ExitCode
@@ -106,8 +106,10 @@ def finish(
     again: str,
     dry_run: bool = False,
     says_output: bool = True,
+    goes_on: bool = True,
 ) -> None:
-    """Print the end of a job and leave with its exit code; `again` is the command that resumes it.
+    """Print the end of a job and leave with its exit code; `again` is the command that resumes it, or, where
+    `goes_on` is off, begins it anew.
 
     stdout gets the path of the output, unless there is none yet (a dry run, an interruption), or
     `says_output` is off because more than the path has been printed.
@@ -116,9 +118,10 @@ def finish(
         # A plan is what a dry run was asked for, so it is data.
         (printing.data if dry_run else printing.say)(line)
     if report.interrupted:
-        printing.say(f"Stopped after {duration(report.seconds)}. To go on from here: {again}")
+        then = "To go on from here" if goes_on else "To begin anew"
+        printing.say(f"Stopped after {duration(report.seconds)}. {then}: {again}")
     if printing.json:
-        sys.stdout.write(json.dumps(report.as_json(), ensure_ascii=False) + "\n")
+        sys.stdout.write(json_line(report.as_json()))
     elif says_output and not (dry_run or report.interrupted):
         printing.data(str(report.output))
     code = caught.exit_code if report.interrupted else report.exit_code

@@ -63,6 +63,10 @@ def _end_now(code: int) -> None:
 
         for child in multiprocessing.active_children():
             child.kill()
+    # A film may be gigabytes, and the next run may be elsewhere.
+    atomic = sys.modules.get("p2pcli.io.atomic")
+    if atomic is not None:
+        atomic.remove_unfinished()
     os._exit(code)
 
 

@@ -8,7 +8,21 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
+from p2pcli.errors import UsageError
 from p2pcli.image import Image, as_gray8, as_rgb8, resize
+
+
+def require_picture(value: object) -> None:
+    """Raise `UsageError` unless `value` is an array (H, W) or (H, W, C) with pixels, C in {1, 3, 4}."""
+    found = type(value).__name__
+    if isinstance(value, np.ndarray):
+        if value.size and (value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (1, 3, 4))):
+            return
+        found = f"an array of shape {value.shape}"
+    raise UsageError(
+        f"a picture is a uint8 array (H, W, 3), RGB, not {found}. For files: "
+        "translate(sources, model=..., output=...)."
+    )
 
 
 def as_images(made: Image, inputs: Sequence[Image], sources: Sequence[Image], *, scale: int) -> list[Image]:

@@ -15,7 +15,7 @@ from p2pcli.errors import UsageError
 from p2pcli.image import Image, resize
 from p2pcli.inference.cores import run_by_core
 from p2pcli.inference.device import choose_device, describe_device
-from p2pcli.inference.fitting import as_images, pad, runs_of_equals, with_channels
+from p2pcli.inference.fitting import as_images, pad, require_picture, runs_of_equals, with_channels
 from p2pcli.inference.looks import Looks, looks_in
 from p2pcli.inference.model_file import ModelInfo, generator_in, read_model
 from p2pcli.inference.modes import inference_mode
@@ -248,16 +248,9 @@ class Translator:
         and its class as CLASS/NAME; `extras` holds the further pictures that a model may ask for
         (`recipe.data.further_pictures`), each (H, W, C), and as "target" a photo whose look the result takes,
         in a model with an encoder. What becomes of label maps, holes and lightness is the recipe's [data]; a
-        super-resolution model gives a larger picture. Raises `UsageError` where `image` is no such array.
+        super-resolution model gives a larger picture. Raises `UsageError` for anything else than a picture.
         """
-        given: object = image
-        if not isinstance(given, np.ndarray):
-            raise UsageError(
-                f"an image is a NumPy array (H, W, 3) of uint8, not {type(given).__name__}. Files are what "
-                "p2pcli.translate takes."
-            )
-        if image.ndim not in (2, 3) or image.size == 0:
-            raise UsageError(f"an image of shape {image.shape}: expected (H, W, 3) and at least one pixel.")
+        require_picture(image)
         shaped = image[:, :, None] if image.ndim == 2 else image
         return self.run([self.prepare(shaped, key, extras=extras)], [shaped], [key])[0]
 

@@ -119,6 +119,13 @@ def sweep_stale(folder: Path) -> list[Path]:
     return sorted(removed)
 
 
+def remove_unfinished() -> None:
+    """Remove what this process is writing just now; for one that is about to end without unwinding."""
+    for path in tuple(_live):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
 def require_outside(output: Path, sources: Iterable[str | Path], *, may_be_below: bool = False) -> None:
     """Raise `UsageError` where `output` could overwrite or feed on one of the `sources`.
 

@@ -291,7 +291,8 @@ def _prefixes(folders: list[Path]) -> dict[Path, str]:
     by_name: dict[str, Path] = {}
     for folder, name in names.items():
         other = by_name.setdefault(_folded(name), folder)
-        if other != folder:
+        # One folder under two names ("a" and "b/../a") is read once.
+        if other.resolve() != folder.resolve():
             raise UsageError(
                 f"the source folders {other} and {folder} are both called '{name}', so their files could "
                 "not be told apart. Rename one of them, or name the folder that holds both."

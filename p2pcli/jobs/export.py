@@ -9,18 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from p2pcli.errors import ExitCode, UsageError, did_you_mean
 from p2pcli.events import Note, Observer, Stop, ignore
 from p2pcli.inference.model_file import read_model
 from p2pcli.inference.translator import model_in
-from p2pcli.io.atomic import atomic_path
 from p2pcli.jobs.published_options import published_options
 from p2pcli.nets.detect import Detected, detect
 from p2pcli.plan import Tally
 from p2pcli.recipe import Recipe
 from p2pcli.tasks.networks import states_by_name
+from p2pcli.training.checkpoint import write_tensors
 from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.stored import States, stored_beside, stored_networks
 
@@ -54,6 +52,8 @@ class ExportReport:
     outputs: list[Path] = field(default_factory=list)
     """With `dry_run`: what would be written."""
     dry_run: bool = False
+    sizes: dict[Path, int] = field(default_factory=dict)
+    """Each file, written or planned → bytes of the weights in it."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -68,6 +68,7 @@ class ExportReport:
             "options": self.options,
             "outputs": [str(path) for path in self.outputs],
             "dry_run": self.dry_run,
+            "sizes": {str(path): size for path, size in self.sizes.items()},
             "interrupted": self.interrupted,
             "seconds": round(self.seconds, 3),
             **self.tally.as_json(),
@@ -104,6 +105,7 @@ def export_weights(
             raise UsageError(f"{place}: is there already. Name another -o, or add --overwrite.")
     report = ExportReport(target, source, Tally(planned=len(found)), dry_run=dry_run)
     report.options = published_options(found, recipe)
+    report.sizes = {place: _bytes_of(found[name]) for name, place in places.items()}
     if target not in places.values():
         report.output = next(iter(places.values()))
     for name, place in places.items():
@@ -114,13 +116,16 @@ def export_weights(
             report.interrupted = True
             break
         else:
-            with atomic_path(place) as temporary:
-                torch.save(OrderedDict(found[name].state), temporary)
+            write_tensors(place, OrderedDict(found[name].state))
             report.outputs.append(place)
             report.tally.written += 1
     report.tally.close(interrupted=report.interrupted)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _bytes_of(network: Detected) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state.values())
 
 
 def _networks(given: Path, source: Path) -> tuple[States, Recipe]:

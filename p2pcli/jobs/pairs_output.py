@@ -34,14 +34,21 @@ def begin(output: Path, plan: PairsPlan, *, overwrite: bool) -> dict[str, ShardR
     With `overwrite`, a finished or different dataset is moved aside until the new one is whole. Raises
     `UsageError` for a folder that is none of ours, `ResumeMismatchError` for another plan.
     """
+    if not _is_utf8(str(output)):
+        raise UsageError(
+            f"{str(output)!a}: the name holds bytes that are no UTF-8, which Parquet cannot open. Choose "
+            "another -o."
+        )
+    for place in (output, *output.parents):
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"{place} is a file. Choose a folder with -o.")
+        if place.is_symlink() and not place.exists():
+            raise UsageError(f"{place} is a link to {place.readlink()}, which is not there. Make it first.")
     before = read_plan(output)
-    if before is None and output.exists():
-        if not output.is_dir():
-            raise UsageError(f"{output} is a file. Choose a folder with -o.")
-        if any(not path.name.startswith(".") for path in output.iterdir()):
-            raise UsageError(
-                f"{output} holds files that make-pairs did not write. Choose an empty or new folder with -o."
-            )
+    if before is None and output.exists() and any(not path.name.startswith(".") for path in output.iterdir()):
+        raise UsageError(
+            f"{output} holds files that make-pairs did not write. Choose an empty or new folder with -o."
+        )
     if before is not None:
         finished = (output / MANIFEST_FILE).is_file()
         if overwrite and (finished or before != plan.described):
@@ -54,6 +61,14 @@ def begin(output: Path, plan: PairsPlan, *, overwrite: bool) -> dict[str, ShardR
             return {name: record for name, record in found.items() if record is not None}
     _write_json(output / PLAN_FILE, plan.described)
     return {}
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_finished(output: Path, plan: PairsPlan, records: dict[str, ShardRecord]) -> bool:

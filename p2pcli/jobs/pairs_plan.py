@@ -172,7 +172,9 @@ def build_plan(
         try:
             items = items_of(entry, sampling)
         except ItemError as error:
-            failures.append(Failure(entry.key, entry.relative, "read", "ItemError", str(error)))
+            # The row names its source already, and as it is below the folder that was given.
+            message = str(error).removeprefix(f"{entry.path}: ")
+            failures.append(Failure(entry.key, entry.relative, "read", "ItemError", message))
             count += 1
             continue
         if limit is not None:

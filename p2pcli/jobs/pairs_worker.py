@@ -307,7 +307,8 @@ def _encoded(image: Image, suffix: str, quality: int) -> bytes:
 
 
 def _failure(item: Item, stage: str, error: Exception) -> Failure:
-    message = " ".join(str(error).removeprefix("the image: ").split()) or type(error).__name__
+    text = str(error).removeprefix("the image: ").removeprefix(f"{item.path}: ")
+    message = " ".join(text.split()) or type(error).__name__
     return Failure(item.key, item.relative, stage, type(error).__name__, message[:1000])
 
 

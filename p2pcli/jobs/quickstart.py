@@ -19,6 +19,7 @@ import torch
 from p2pcli.errors import ExitCode, UsageError
 from p2pcli.events import Event, Note, Observer, Stop, TrainProgress, ignore
 from p2pcli.image import Sample
+from p2pcli.inference.device import choose_device
 from p2pcli.io.atomic import write_bytes
 from p2pcli.io.codec import encode
 from p2pcli.io.contact_sheet import contact_sheet
@@ -153,6 +154,7 @@ def quickstart(
     began = time.monotonic()
     place, flag = Path(output), stop or Stop()
     _require_free(place, overwrite=overwrite)
+    choose_device(device)  # A wrong one ends the job here, not after its first third.
     report = QuickstartReport(
         output=place,
         tally=Tally(),

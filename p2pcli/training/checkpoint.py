@@ -6,6 +6,7 @@ Tensors, numbers, strings and containers of them only, so that it loads with `we
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,22 @@ def list_states(folder: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
+def write_tensors(path: Path, values: Mapping[str, Any]) -> None:
+    """As torch.save, whole or not at all.
+
+    Raises `EnvironmentFaultError` where the disk is full or not writable.
+    """
+    with atomic_path(path) as temporary:
+        try:
+            with temporary.open("xb") as file:
+                torch.save(values, file)
+        except RuntimeError as error:
+            # torch hides a full disk behind an error of its own.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+
+
 def save_state(folder: Path, state: dict[str, Any], *, step: int, keep_last: int) -> Path:
     """Write the state after `step` steps, whole or not at all; then drop all but the `keep_last` newest.
 
@@ -36,15 +53,7 @@ def save_state(folder: Path, state: dict[str, Any], *, step: int, keep_last: int
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = state_path(folder, step)
-    with atomic_path(path) as temporary:
-        try:
-            with temporary.open("xb") as file:
-                torch.save({"format_version": FORMAT_VERSION, **state}, file)
-        except RuntimeError as error:
-            # torch hides a full disk behind an error of its own.
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+    write_tensors(path, {"format_version": FORMAT_VERSION, **state})
     for old in list_states(folder)[:-keep_last]:
         old.unlink(missing_ok=True)
     return path

@@ -50,6 +50,7 @@ class FakeReport:
     shards: int = 2
     bytes: int = 1_500_000
     preview: Path | None = None
+    nothing_to_do: bool = False
     outputs: list[str] = field(default_factory=lambda: ["made/a.png"])
     frames: int = 0
     frames_failed: int = 0

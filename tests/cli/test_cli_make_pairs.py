@@ -116,3 +116,9 @@ def test_a_dry_run_prints_the_plan_as_data(run, fake_job):
     fake_job("make_pairs")
     ended = run("make-pairs", "gray", "photos", "--dry-run")
     assert ended.out == "Would write 3 pairs (train 2, validation 1) to made: 2 shards, about 1.5 MB.\n"
+
+
+def test_a_dataset_that_was_whole_before_is_said_to_be(run, fake_job):
+    fake_job("make_pairs").report.nothing_to_do = True
+    first = run("make-pairs", "edges", "photos", "-o", "made").err.splitlines()[0]
+    assert first == "Nothing to do: made is whole already. When it was made:"

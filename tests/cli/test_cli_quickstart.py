@@ -68,3 +68,15 @@ def test_a_folder_that_holds_something_is_left_alone(run, tmp_path):
         "p2p: q is not empty. Add --overwrite to make everything in it anew, or name another folder "
         "with -o.\n",
     )
+
+
+def test_an_interrupted_one_says_how_to_begin_anew(run, fake_job, report):
+    report.interrupted = True
+    fake_job("quickstart").report = report
+    assert "To begin anew: p2p quickstart --overwrite\n" in run("quickstart", "--overwrite").err
+
+
+def test_a_device_that_is_not_there_ends_it_before_anything_is_made(run, tmp_path):
+    ended = run("quickstart", "--device", "cud", "-o", "q")
+    assert (ended.code, (tmp_path / "q").exists()) == (2, False)
+    assert ended.err.startswith("p2p: --device cud: expected auto, cpu,")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.json_line import json_line
 from p2pcli.errors import (
     EnvironmentFaultError,
     ExitCode,
@@ -52,6 +54,13 @@ from p2pcli.plan import Failure, Tally
             "'dog', 'xdog'. See p2p make-pairs edges --help.",
         ),
         (
+            ["make-pairs", "edges", "--fit", "croop"],
+            "p2p make-pairs edges --fit croop: 'croop' is not one of 'crop', 'pad', 'stretch', 'inside', "
+            "'source'. Did you mean 'crop'? See p2p make-pairs edges --help.",
+        ),
+        (["import"], "p2p import needs FILES. See p2p import --help."),
+        (["cluster"], "p2p cluster needs DATA. See p2p cluster --help."),
+        (
             ["translate", "--batch-size", "0"],
             "p2p translate --batch-size 0: input should be greater than or equal to 1. "
             "See p2p translate --help.",
@@ -60,9 +69,7 @@ from p2pcli.plan import Failure, Tally
             ["train", "a", "b"],
             "p2p train: got unexpected extra argument(s) (b). See p2p train --help.",
         ),
-        (["cluster"], "p2p cluster needs 'data'. See p2p cluster --help."),
-        (["import"], "p2p import needs 'files'. See p2p import --help."),
-        (["recipes", "show"], "p2p recipes show needs 'name'. See p2p recipes show --help."),
+        (["recipes", "show"], "p2p recipes show needs NAME. See p2p recipes show --help."),
         (
             ["train", "--seed", "9223372036854775808"],
             "p2p train --seed 9223372036854775808: input should be less than or equal to "
@@ -228,3 +235,42 @@ def test_a_reader_that_goes_away_leaves_no_traceback():
     writer.stderr.close()
     writer.wait(timeout=60)
     assert error == ""
+
+
+def test_closed_streams_are_no_error_and_no_file_takes_their_place(tmp_path):
+    code = (
+        "import os; [os.close(number) for number in (1, 2)]; import sys; sys.stdout = sys.stderr = None\n"
+        "from p2pcli.cli import main; code = main(['recipes'])\n"
+        "with open('numbers', 'w') as file: file.write(f'{code} {file.fileno() > 2}')"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert (tmp_path / "numbers").read_text() == "0 True"
+
+
+def test_json_escapes_what_is_no_utf_8():
+    line = json_line({"output": "a\udcff", "name": "日本"})
+    assert line == '{"output": "a\\udcff", "name": "日本"}\n'
+    assert json.loads(line)["output"] == "a\udcff"
+
+
+def test_what_is_added_to_a_command_stands_before_its_double_dash():
+    words = ("make-pairs", "edges", "--overwrite", "--", "-dash.png")
+    again = Invocation(words).again(extra=["-o", "pairs"], without=["--overwrite"])
+    assert again == "p2p make-pairs edges -o pairs -- -dash.png"
+
+
+def test_a_second_interrupt_leaves_no_half_written_file(tmp_path):
+    code = (
+        "import os, signal, time\n"
+        "from pathlib import Path\n"
+        "from p2pcli.cli.signals import stopping_on_signals\n"
+        "from p2pcli.events import Stop\n"
+        "from p2pcli.io.atomic import atomic_path\n"
+        "with stopping_on_signals(Stop()), atomic_path(Path('film.mp4')) as temporary:\n"
+        "    temporary.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(9)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True)
+    assert (ended.returncode, list(tmp_path.iterdir())) == (130, [])

@@ -27,7 +27,7 @@ def test_as_many_rows_as_the_pairs_need(count):
 
 
 def test_long_and_foreign_names_and_odd_shapes_are_no_problem():
-    sheet = contact_sheet([pair(300, 3, key="日本/" + "x" * 300), pair(3, 300)], cell_px=48)
+    sheet = contact_sheet([pair(300, 3, key="日本\n/" + "x" * 300), pair(3, 300)], cell_px=48)
     assert sheet.dtype == np.uint8
     assert sheet.ndim == 3
 

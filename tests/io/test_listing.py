@@ -250,3 +250,15 @@ def test_a_name_that_is_not_utf8_has_a_key_that_can_be_stored(tmp_path: Path) ->
     (entry,) = list_media(tmp_path).entries
     assert entry.key == "caf%e9"
     assert entry.path.read_bytes() == _PNG
+
+
+def test_one_folder_under_two_names_is_read_once(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    listing = list_media([tmp_path / "photos", tmp_path / "photos" / ".." / "photos"])
+    assert [entry.key for entry in listing.entries] == ["photos/a"]
+
+
+def test_an_address_is_told_from_a_path_though_a_path_lost_a_slash():
+    with pytest.raises(UsageError, match="is an address; only local files are read"):
+        list_media([Path("https://example.org/a.jpg")])

@@ -490,3 +490,68 @@ def test_every_hostile_file_is_accounted_for(real_data, tmp_path):
     files = sum(path.is_file() for path in (real_data / "hostile").rglob("*"))
     assert report.tally.planned == report.tally.done == files
     assert report.tally.written > 60
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_the_workers_start_says_how_to_go_on(tmp_path, number, code):
+    photos = fill(tmp_path / "photos", 70)
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, time\n"
+        "if any('spawn_main' in word for word in sys.orig_argv):\n"
+        f"    open({str(tmp_path / 'begun')!r}, 'w').close()\n"
+        "    time.sleep(1)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    words = ["make-pairs", "gray", str(photos), "-o", str(tmp_path / "out"), "--size", "16", "-j", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "p2pcli", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,
+    )
+    until = time.monotonic() + 60
+    while not (tmp_path / "begun").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    os.killpg(process.pid, number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert said.splitlines()[-1].startswith("Stopped after")
+
+
+@pytest.mark.parametrize("output", ["photo.png", "photo.png/pairs"])
+def test_a_file_is_no_place_for_a_dataset_and_stays(tmp_path, output):
+    photos = fill(tmp_path / "photos", 2)
+    (tmp_path / "photo.png").write_bytes(b"mine")
+    with pytest.raises(UsageError, match=r"photo.png is a file. Choose a folder with -o."):
+        make_pairs("edges", photos, tmp_path / output, workers=1)
+
+
+def test_a_link_to_nowhere_is_no_place_for_a_dataset(photos, tmp_path):
+    (tmp_path / "out").symlink_to("gone")
+    with pytest.raises(UsageError, match="is a link to gone, which is not there"):
+        make_pairs("edges", photos, tmp_path / "out", workers=1)
+
+
+def test_a_name_that_parquet_cannot_open_is_refused(photos, tmp_path):
+    with pytest.raises(UsageError, match="bytes that are no UTF-8"):
+        make_pairs("edges", photos, tmp_path / "out\udcff", workers=1)
+
+
+def test_a_name_with_a_line_break_is_a_pair_like_any_other(photos, tmp_path):
+    (photos / "000.png").rename(photos / "two\nlines.png")
+    report = make_pairs("edges", photos, tmp_path / "out", size=16, workers=1)
+    assert (report.tally.written, report.preview.is_file()) == (12, True)
+
+
+def test_an_unknown_kernel_is_refused_before_the_first_picture(photos, tmp_path):
+    with pytest.raises(UsageError, match="kernel foo: expected one of auto, area,"):
+        make_pairs("edges", photos, tmp_path / "out", kernel="foo", workers=1)
+
+
+def test_the_row_of_a_film_that_fails_names_no_path_of_this_machine(photos, tmp_path):
+    (photos / "film.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + b"\0" * 100)
+    report = make_pairs("edges", photos, tmp_path / "out", size=16, workers=1)
+    (failure,) = report.tally.failed
+    assert failure.source == "film.mp4"
+    assert str(tmp_path) not in failure.message

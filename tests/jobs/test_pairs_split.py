@@ -84,3 +84,8 @@ def test_shares_that_make_no_sense_are_refused(split):
 def test_however_few_there_are_some_are_trained_on(count: int) -> None:
     for seed in range(40):
         assert assign_splits(photos(count), SHARES, seed=seed)["train"]
+
+
+def test_a_share_that_is_no_number_is_refused():
+    with pytest.raises(UsageError, match="split nan/0/1: expected three shares"):
+        check_split([float("nan"), 0, 1])
