@@ -35,6 +35,8 @@ class Network(nn.Module):
     """What every generator and discriminator is: a module that maps one tensor to one, with size needs."""
 
     size_needs: SizeNeeds
+    draws_biases: bool = False
+    """`init_weights` leaves the biases of convolutions as torch draws them, instead of 0."""
 
 
 def make_norm(name: Norm) -> Callable[[int], nn.Module]:
