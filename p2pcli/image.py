@@ -141,9 +141,10 @@ def as_rgb8(image: Image, *, background: int = 255) -> Image:
 
 
 def as_gray8(image: Image) -> Image:
-    """`image` as uint8 `H×W×1`: BT.601 luma (0.299, 0.587, 0.114) of its RGB form."""
+    """`image` as uint8 `H×W×1`: BT.601 luma (0.299, 0.587, 0.114) of its RGB form, Pillow's to the bit."""
+    from PIL import Image as PillowImage
+
     rgb = as_rgb8(image)
     if image.shape[2] == 1:
         return rgb[:, :, :1]
-    luma = rgb[:, :, 0] * 0.299 + rgb[:, :, 1] * 0.587 + rgb[:, :, 2] * 0.114
-    return (luma + 0.5).astype(np.uint8)[:, :, None]
+    return np.array(PillowImage.fromarray(np.ascontiguousarray(rgb)).convert("L"))[:, :, None]

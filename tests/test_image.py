@@ -67,3 +67,8 @@ def test_alpha_is_composited_on_the_background():
 
 def test_gray_is_bt601_luma():
     assert as_gray8(np.array([[[255, 0, 0], [0, 255, 0]]], np.uint8))[0, :, 0].tolist() == [76, 150]
+
+
+def test_gray_is_pillows_to_the_last_bit():
+    image = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    assert np.array_equal(as_gray8(image)[:, :, 0], np.asarray(PillowImage.fromarray(image).convert("L")))

@@ -57,3 +57,64 @@ def test_a_recipes_generator_keeps_the_size_it_is_trained_with(name):
     with torch.no_grad():
         result = generator(input_planes(packed, data))
     assert result.shape == (1, data.target_planes, data.size, data.size)
+
+
+PUBLISHED = {
+    "pix2pix": {
+        "losses": {"gan": 1.0, "l1": 100.0},
+        "train": {"epochs": 100, "decay_epochs": 100, "batch_size": 1, "learning_rate": 2e-4, "beta1": 0.5},
+        "discriminator": {"objective": "bce", "receptive_field": 70, "norm": "batch"},
+        "generator": {"name": "unet", "norm": "batch", "dropout": True},
+    },
+    "cyclegan": {
+        "losses": {"gan": 1.0, "cycle": 10.0, "identity": 5.0},
+        "train": {"pool_size": 50, "batch_size": 1, "learning_rate": 2e-4, "beta1": 0.5, "beta2": 0.999},
+        "discriminator": {"objective": "lsgan", "norm": "instance", "conditional": False},
+        "generator": {"name": "resnet", "blocks": 9, "norm": "instance", "dropout": False},
+    },
+    "pix2pixhd-512": {
+        "losses": {"gan": 1.0, "l1": 0.0, "feature_matching": 10.0, "perceptual": 10.0},
+        "train": {"epochs": 100, "decay_epochs": 100, "decay": "linear-hd", "learning_rate": 2e-4},
+        "discriminator": {"objective": "lsgan", "scales": 2, "layers": 3, "norm": "instance"},
+        "generator": {"channels": 64, "downsamplings": 4, "blocks": 9, "norm": "instance"},
+    },
+    "pix2pixhd-1024": {
+        "train": {"epochs": 50, "decay_epochs": 50, "decay": "linear-hd", "freeze_global_epochs": 20},
+        "discriminator": {"objective": "lsgan", "scales": 3},
+        "generator": {"channels": 32, "downsamplings": 4, "blocks": 9, "enhancers": 1, "local_blocks": 3},
+    },
+    "spade": {
+        "losses": {"gan": 1.0, "l1": 0.0, "feature_matching": 10.0, "perceptual": 10.0},
+        "train": {
+            "epochs": 50,
+            "decay_epochs": 0,
+            "learning_rate": 1e-4,
+            "discriminator_learning_rate": 4e-4,
+            "beta1": 0.0,
+            "beta2": 0.9,
+            "init": "xavier",
+            "init_gain": 0.02,
+        },
+        "discriminator": {"objective": "hinge", "scales": 2, "layers": 4, "spectral_norm": True},
+        "generator": {"channels": 64, "hidden": 128, "norm": "batch", "spectral_norm": True},
+    },
+    "srresnet": {
+        "losses": {"gan": 0.0, "l1": 0.0, "l2": 1.0},
+        "train": {"steps": 1_000_000, "batch_size": 16, "learning_rate": 1e-4, "beta1": 0.9, "decay": "none"},
+        "generator": {"channels": 64, "blocks": 16, "scale": 4, "adds_to_bicubic": False},
+        "data": {"size": 96},
+    },
+    "srgan": {
+        "losses": {"gan": 1e-3, "l1": 0.0, "perceptual": 1.0, "perceptual_layers": "srgan"},
+        "train": {"steps": 200_000, "decay": "step", "decay_every": 100_000, "learning_rate": 1e-4},
+    },
+    "inpainting": {"losses": {"gan": 0.0025, "l1": 0.995}, "generator": {"upsampling": "resize"}},
+}
+"""Recipe → section → what the paper or its code has."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_recipe_has_the_published_numbers(name):
+    recipe = load_recipe(name).model_dump()
+    for section, values in PUBLISHED[name].items():
+        assert {key: recipe[section][key] for key in values} == values

@@ -17,7 +17,8 @@ def init_weights(net: nn.Module, *, kind: Init = "normal", gain: float = 0.02, s
     """Draw the weights of every layer of `net` (on the CPU) from `seed`; biases become 0.
 
     Convolutions and linear layers: N(0, gain), Xavier normal times gain, Kaiming normal (fan in, gain
-    unused) or orthogonal times gain. Batch-norm scales: N(1, gain), for every kind, as published.
+    unused) or orthogonal times gain. Batch-norm scales: N(1, gain), for every kind, as published. Where the
+    published code leaves a network's biases as torch draws them (`Network.draws_biases`), so they are here.
     """
     generator = torch.Generator().manual_seed(seed)
     for module in net.modules():
@@ -38,3 +39,13 @@ def init_weights(net: nn.Module, *, kind: Init = "normal", gain: float = 0.02, s
             nn.init.zeros_(module.bias)
         if isinstance(module, SpectralConv2d):
             module.draw_vectors(generator=generator)
+    if getattr(net, "draws_biases", False):
+        _draw_biases(net, generator=generator)
+
+
+def _draw_biases(net: nn.Module, *, generator: torch.Generator) -> None:
+    """Torch's own biases of convolutions: uniform within ± 1/√(fan in)."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | SpectralConv2d) and module.bias is not None:
+            bound = module.weight[0].numel() ** -0.5
+            nn.init.uniform_(module.bias, -bound, bound, generator=generator)

@@ -43,6 +43,8 @@ class MultiscaleDiscriminator(Network):
     code does without feature matching.
     """
 
+    draws_biases = True
+
     def __init__(
         self,
         *,

@@ -100,6 +100,8 @@ class GlobalGenerator(Network):
     also before a norm, as published.
     """
 
+    draws_biases = True
+
     def __init__(
         self,
         *,
@@ -137,6 +139,8 @@ class LocalEnhancer(Network):
     `channels << enhancers`. The enhancer's features and those of the smaller generator are summed, as in the
     paper.
     """
+
+    draws_biases = True
 
     def __init__(
         self,
@@ -192,6 +196,8 @@ class FeatureEncoder(Network):
 
     Inside an instance all pixels carry the same feature; the generator takes them as extra input channels.
     """
+
+    draws_biases = True
 
     def __init__(
         self,

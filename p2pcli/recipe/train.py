@@ -62,8 +62,8 @@ class Train(Section):
     """Keys, or beginnings of keys up to a dot, of weights that do not learn: "model.model.0"; those of D
     after its name: "discriminator.model.0"."""
     freeze_global_epochs: int = Field(0, ge=0)
-    """pix2pixhd_local: first epochs in which only the enhancer learns (its keys begin with model1); then all
-    weights learn, with a new optimizer, as published."""
+    """pix2pixhd_local: first epochs in which the global generator stands still and its enhancers (their keys
+    begin with model1_, model2_, …) and encoder learn; then all weights learn, with a new optimizer."""
     diffaugment: tuple[Literal["color", "translation", "cutout"], ...] = ()
     """Differentiable augmentation of all that D sees (Zhao et al. 2020, 2006.10738), for small data."""
     init: Literal["normal", "xavier", "kaiming", "orthogonal"] = "normal"

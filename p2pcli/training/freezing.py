@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
 from torch import nn
 
 from p2pcli.errors import RecipeError
+from p2pcli.nets import pix2pixhd
 from p2pcli.recipe import Recipe
 from p2pcli.recipe.generators import LocalEnhancer
 from p2pcli.tasks import Task
 
-ENHANCER_START = "model1"
-"""How the keys of pix2pixHD's first local enhancer begin; the published code looks for no more."""
+_ENHANCER = re.compile(r"model\d+_")
+"""How the keys of pix2pixHD's local enhancers begin. The published code lets the outermost learn alone, which
+is the same for the published one; of several, all are fresh here (`training.initialise`)."""
 _SHOWN = 8
 
 
@@ -33,10 +36,9 @@ def freeze(task: Task[Any], recipe: Recipe, *, epoch: int) -> None:
             f"train.freeze_global_epochs: generator {recipe.generator.name} has no global part; it goes with "
             f"pix2pixhd_local. Use train.freeze with keys instead."
         )
-    enhanced = {id(p) for network in task.generators.values() for p in network.parameters()}
+    of_global = _global_part(task) if is_global_frozen else set()
     for key, parameter in named.items():
-        is_global = id(parameter) in enhanced and not _own_key(key).startswith(ENHANCER_START)
-        frozen = any(_begins(key, start) for start in train.freeze) or (is_global_frozen and is_global)
+        frozen = any(_begins(key, start) for start in train.freeze) or id(parameter) in of_global
         parameter.requires_grad_(not frozen)
     _require_learners(task, recipe)
 
@@ -50,10 +52,10 @@ def _named_parameters(task: Task[Any]) -> dict[str, nn.Parameter]:
     return found
 
 
-def _own_key(key: str) -> str:
-    for name in ("style_encoder.", "feature_encoder."):
-        key = key.removeprefix(name)
-    return key
+def _global_part(task: Task[Any]) -> set[int]:
+    """The ids of the weights of global generators. A feature encoder is no part of them, as published."""
+    enhanced = (n for n in task.generators.values() if isinstance(n, pix2pixhd.LocalEnhancer))
+    return {id(p) for n in enhanced for key, p in n.named_parameters() if not _ENHANCER.match(key)}
 
 
 def _begins(key: str, start: str) -> bool:

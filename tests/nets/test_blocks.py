@@ -66,6 +66,16 @@ def test_instance_norm_equals_the_definition(layout: torch.memory_format) -> Non
     torch.testing.assert_close(InstanceNorm2d(4)(x), (x - mean) / (variance + 1e-5).sqrt())
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_large_pictures_are_normalised_as_exactly_as_small_ones(layout: torch.memory_format) -> None:
+    x = torch.randn(1, 4, 512, 512, generator=torch.Generator().manual_seed(0)) + 1
+    variance, mean = torch.var_mean(x.double(), dim=(2, 3), correction=0, keepdim=True)
+    expected = (x.double() - mean) / (variance + 1e-5).sqrt()
+    with torch.no_grad():
+        found = InstanceNorm2d(4)(x.contiguous(memory_format=layout))
+    assert (found - expected).abs().max() < 5e-6
+
+
 def test_one_pixel_normalises_to_the_bias() -> None:
     x, bias = torch.randn(2, 3, 1, 1), torch.tensor([1.0, 2.0, 3.0])
     y = normalize_per_sample(x, weight=torch.ones(3), bias=bias, eps=1e-5)

@@ -217,6 +217,19 @@ def test_feature_encoder_gives_one_feature_per_instance() -> None:
     assert not torch.allclose(result[:, :, 0, 0], result[:, :, 31, 0])
 
 
+@pytest.mark.parametrize("name", ["pix2pixhd_global", "pix2pixhd_local", "multiscale", "pix2pixhd_features"])
+def test_biases_of_pix2pixhd_begin_as_torch_draws_them(name: str) -> None:
+    network = {**GENERATORS, **DISCRIMINATORS, **ENCODERS}[name](channels=8)
+    init_weights(network, seed=1)
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    layers = [m for m in network.modules() if isinstance(m, kinds) and m.bias is not None]
+    # Uniform within ± 1/√(fan in), so that all of them together are uniform within ± 1.
+    shares = torch.cat([layer.bias.detach() * layer.weight[0].numel() ** 0.5 for layer in layers])
+    assert shares.abs().max() <= 1
+    assert shares.std() == pytest.approx(3**-0.5, rel=0.1)
+    assert layers[0].weight.detach().std() == pytest.approx(0.02, rel=0.1)
+
+
 def test_multiscale_keys_are_the_published_ones() -> None:
     found = keys(DISCRIMINATORS["multiscale"], input_channels=39, scales=3)
     assert sorted(found) == sorted(

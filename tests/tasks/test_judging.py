@@ -50,6 +50,22 @@ def test_pix2pixhd_sums_over_scales_and_halves_the_discriminator() -> None:
     assert terms == pytest.approx({"gan": 1 + 0.25})
 
 
+def test_inpainting_counts_both_verdicts_whole_and_halves_the_discriminator() -> None:
+    # 0.0025 for each verdict (1803.07422); logits as above.
+    judging = JUDGING["global_patch"]
+    assert g_terms(judging, weights={"gan": 0.0025}) == pytest.approx({"gan": 0.0025 * (1 + 0.25)})
+    assert d_terms(judging, objective="lsgan") == pytest.approx({"fake": 4.25 / 2, "real": 5.5625 / 2})
+
+
+@pytest.mark.parametrize("name", ["patchgan", "image", "srgan", "progressive_patch"])
+def test_one_verdict_alone_is_halved_for_the_discriminator(name: str) -> None:
+    terms = discriminator_terms(
+        nn.Identity(), FAKE, REAL, objective=OBJECTIVES["lsgan"], judging=JUDGING[name], weights={}
+    )
+    assert float(terms["fake"]) == pytest.approx(0.25 / 2)
+    assert float(terms["real"]) == pytest.approx(1.5625 / 2)
+
+
 def test_spade_takes_the_mean_over_scales_and_the_whole_discriminator() -> None:
     assert d_terms(SPADE, objective="hinge") == pytest.approx({"fake": (3 + 1.5) / 2, "real": (2 + 1.25) / 2})
     assert g_terms(SPADE, weights={"gan": 1.0}, objective="hinge") == pytest.approx({"gan": -(2 + 0.5) / 2})

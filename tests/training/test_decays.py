@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from p2pcli.errors import RecipeError
@@ -38,6 +40,14 @@ def test_the_cosine_is_half_way_down_in_the_middle_and_above_zero_at_the_end() -
     factors = [learning_rate_factor(train, step=0, epoch=epoch) for epoch in range(9)]
     assert factors[4] == pytest.approx(0.5)
     assert factors == sorted(factors, reverse=True) and factors[-1] > 0
+
+
+def test_one_whole_epoch_makes_the_cosine_the_published_one() -> None:
+    train = Train(epochs=1, decay_epochs=9, decay="cosine")
+    published = [0.5 * (1 + math.cos(math.pi * epoch / 10)) for epoch in range(10)]
+    assert [learning_rate_factor(train, step=0, epoch=epoch) for epoch in range(10)] == pytest.approx(
+        published
+    )
 
 
 def test_steps_fall_by_the_factor_every_so_many_epochs() -> None:

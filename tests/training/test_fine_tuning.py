@@ -154,6 +154,22 @@ def test_a_generator_without_a_global_part_cannot_freeze_it(tiny: list[str]) -> 
         new_state(tiny_recipe(tiny, "train.freeze_global_epochs=1"), CPU)
 
 
+@pytest.mark.parametrize("enhancers", [1, 2])
+def test_beside_a_frozen_global_generator_all_enhancers_and_the_encoder_learn(enhancers: int) -> None:
+    values = {
+        "data": {"size": 64, "load_size": None, "instances": "inst"},
+        "generator": {"name": "pix2pixhd_local", "channels": 2, "downsamplings": 1, "enhancers": enhancers},
+        "discriminator": {"channels": 4, "receptive_field": 16},
+        "encoder": {"name": "pix2pixhd_features", "channels": 2, "downsamplings": 1},
+        "train": {"freeze_global_epochs": 1},
+    }
+    run = new_state(parse_recipe(values, where="recipe"), CPU)
+    generator, encoder = (run.task.generators[name] for name in ("generator", "feature_encoder"))
+    for key, parameter in generator.named_parameters():
+        assert parameter.requires_grad == (not key.startswith("model.")), key
+    assert all(parameter.requires_grad for parameter in encoder.parameters())
+
+
 def test_a_warm_up_of_the_discriminator_leaves_the_generator_as_it_is(
     tiny: list[str], side_by_side: Folder, tmp_path: Path
 ) -> None:
