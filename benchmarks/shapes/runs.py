@@ -58,7 +58,7 @@ def _satellite(*overrides: str) -> Run:
 
 
 def _hd(*overrides: str) -> Run:
-    return Run("relief", "pix2pixhd-512", 3200, (*_HD, *overrides))
+    return Run("relief", "pix2pixhd-512", 1600, (*_HD, *overrides))
 
 
 RUNS: dict[str, Run] = {
@@ -77,9 +77,9 @@ RUNS: dict[str, Run] = {
     "pix2pixhd": _hd(),
     "pix2pixhd-one-scale": _hd("discriminator.scales=1"),
     "pix2pixhd-no-matching": _hd("losses.feature_matching=0"),
-    "spade": Run("relief", "spade", 2000, _SPADE),
-    "cyclegan": Run("domains", "cyclegan", 2000, _CYCLE),
-    "two-gans": Run("domains", "cyclegan", 2000, (*_CYCLE, "losses.cycle=0")),
+    "spade": Run("relief", "spade", 1000, _SPADE),
+    "cyclegan": Run("domains", "cyclegan", 1000, _CYCLE),
+    "two-gans": Run("domains", "cyclegan", 1000, (*_CYCLE, "losses.cycle=0")),
     "srresnet": Run("photos", "srresnet", 2500, (*_LARGER, "train.learning_rate=1e-3")),
     # As long as SRGAN and at its rates: what the adversary changes, and not what more steps do.
     "srresnet-longer": Run(
