@@ -26,7 +26,7 @@ from p2pcli.losses import (
     total_variation,
     wgan_gp,
 )
-from p2pcli.losses.perceptual import HD_WEIGHTS
+from p2pcli.losses.perceptual import HD_LAYERS, HD_WEIGHTS, SRGAN_FEATURE_SCALE, SRGAN_LAYERS
 
 LOGITS = torch.tensor([[0.0, 2.0]])
 
@@ -66,6 +66,18 @@ def test_focal_frequency_by_hand() -> None:
     result, target = torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 3.0]]]])
     # Orthonormal spectrum of the difference: (−4, 2)/√2, power (8, 2), weights (1, 1/2).
     assert float(focal_frequency(result, target)) == pytest.approx((8 * 1 + 2 * 0.5) / 2)
+
+
+def test_frequencies_are_weighed_within_each_channels_own_spectrum() -> None:
+    draw = torch.Generator().manual_seed(0)
+    result, target = (torch.rand(2, 3, 8, 8, generator=draw) for _ in range(2))
+    result[1] *= 10
+    each = [
+        float(focal_frequency(result[i : i + 1, c : c + 1], target[i : i + 1, c : c + 1]))
+        for i in range(2)
+        for c in range(3)
+    ]
+    assert float(focal_frequency(result, target)) == pytest.approx(sum(each) / 6, rel=1e-5)
 
 
 def test_total_variation_by_hand() -> None:
@@ -127,6 +139,14 @@ def test_perceptual_as_in_srgan_is_a_scaled_mean_square() -> None:
     assert float(loss) == pytest.approx(1.0)
 
 
+def test_the_perceptual_layers_and_factors_are_the_published_ones() -> None:
+    assert HD_LAYERS == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    assert HD_WEIGHTS == (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1)
+    # 1609.04802, section 3.2: phi 5,4 after its activation.
+    assert SRGAN_LAYERS == ("relu5_4",)
+    assert SRGAN_FEATURE_SCALE == 1 / 12.75
+
+
 def test_cycle_and_identity_are_mean_absolute_differences() -> None:
     there, here = torch.tensor([1.0, -1.0]), torch.tensor([0.5, 0.0])
     assert float(cycle(there, here)) == float(identity(there, here)) == pytest.approx(0.75)
@@ -148,6 +168,13 @@ def test_gradient_penalties_of_a_linear_discriminator_by_hand() -> None:
     real, fake = torch.ones(2, 1, 2, 2), torch.zeros(2, 1, 2, 2)
     assert float(wgan_gp(slope, real, fake)) == pytest.approx((6 - 1) ** 2)
     assert float(r1(slope, real)) == pytest.approx(36 / 2)
+
+
+def test_each_sample_is_penalised_for_its_own_gradient() -> None:
+    # The gradient of D(x) = x²/2 is x: norms 1 and 3, so (0² + 2²)/2; of both together (2 − 1)² would be 1.
+    images = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)
+    penalty = wgan_gp(lambda x: (x.square() / 2).sum(dim=(1, 2, 3)), images, images)
+    assert float(penalty.detach()) == pytest.approx(2)
 
 
 def test_gradient_penalties_add_up_scales_and_reach_the_parameters() -> None:
@@ -197,6 +224,13 @@ def test_a_full_pool_returns_half_from_its_history_and_keeps_what_it_swapped() -
     assert 900 < own < 1100
     # Every image goes out at most once from the history, so nothing is returned twice.
     assert len(set(returned)) == len(returned)
+
+
+def test_every_image_of_a_full_pool_goes_out_sooner_or_later() -> None:
+    pool = ImagePool(50, seed=1)
+    pool.query(numbered(*range(50)))
+    returned = {int(pool.query(numbered(number)).item()) for number in range(50, 2050)}
+    assert set(range(50)) <= returned
 
 
 def test_an_empty_pool_returns_everything_without_gradients() -> None:
