@@ -181,6 +181,16 @@ def test_lab_of_the_primaries(rgb: tuple[int, ...], lab: tuple[float, ...]) -> N
     assert found.tolist() == pytest.approx(lab, abs=0.01)
 
 
+def test_dark_colours_and_those_that_no_screen_has_are_as_in_published_preprocessing() -> None:
+    # Numbers of scikit-image, which the published colourisation uses.
+    dark = rgb_to_lab(torch.tensor([[[[11, 11, 11], [12, 0, 0]]]], dtype=torch.uint8))[0, :, 0].T
+    expected = torch.tensor([[3.0229, -0.0002, 0.0004], [0.7063, 3.1674, 1.1160]])
+    torch.testing.assert_close(dark, expected, atol=1e-3, rtol=0)
+    beyond = torch.tensor([[10.0, -20.0, 110.0], [30.0, 0.0, 100.0]]).T.reshape(1, 3, 1, 2)
+    clipped = torch.tensor([[0.10355, 0.12762, 0.0], [0.35884, 0.26881, 0.0]])
+    torch.testing.assert_close(lab_to_rgb(beyond)[0, :, 0].T, clipped, atol=1e-4, rtol=0)
+
+
 def test_lab_and_back_is_the_same_picture() -> None:
     rgb = torch.randint(0, 256, (1, 32, 32, 3), dtype=torch.uint8, generator=torch.manual_seed(0))
     back = (lab_to_rgb(rgb_to_lab(rgb)) * 255).round().permute(0, 2, 3, 1)

@@ -10,9 +10,11 @@ from torch import nn
 
 from p2pcli.errors import RecipeError
 from p2pcli.losses import OBJECTIVES
+from p2pcli.losses.perceptual import HD_LAYERS, HD_WEIGHTS, SRGAN_LAYERS
 from p2pcli.nets import PatchGAN, ResNet, UNet
 from p2pcli.recipe import load_recipe, parse_recipe, shipped_recipes
 from p2pcli.tasks import Batch, PairedTask, build_task
+from p2pcli.tasks.paired import Made
 
 
 def small_task(**options: Any) -> PairedTask:
@@ -95,6 +97,19 @@ def test_running_statistics_see_fake_real_fake() -> None:
     assert [torch.equal(a, b) for a, b in zip(seen, expected, strict=True)] == [True] * 3
 
 
+def test_total_variation_is_that_of_the_result() -> None:
+    flat, rough = torch.zeros(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    losses = small_task(weights={"tv": 1}).generator_losses(Batch(rough, rough), Made(flat))
+    assert float(losses["tv"]) == 0
+
+
+def test_weights_begin_as_the_recipe_says() -> None:
+    values = {"data": {"size": 32, "load_size": 32}, "generator": {"name": "resnet", "blocks": 1}}
+    recipe = parse_recipe({**values, "train": {"init": "xavier", "init_gain": 0.5}}, where="test")
+    weight = build_task(recipe).generator.get_submodule("model.10.conv_block.1").weight
+    assert weight.detach().std() == pytest.approx(0.5 * (2 / (512 * 9)) ** 0.5, rel=0.02)
+
+
 def test_loss_weights_that_are_unknown_or_all_zero_are_refused() -> None:
     for weights in ({"cycle": 1.0}, {"gan": 0.0, "l1": 0.0}):
         with pytest.raises(ValueError, match=r"loss weights are charbonnier, .*one of them above 0"):
@@ -153,6 +168,47 @@ def test_changing_the_discriminator_leaves_the_generators_weights() -> None:
     )
     weights = one.generator.state_dict()
     assert all(torch.equal(weights[k], v) for k, v in other.generator.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("layers", "asked", "expected"),
+    [
+        # L1 of maps twice as far apart as the pictures, which are 2 apart; [-1, 1] as it is.
+        ("pix2pixhd", {"layers": HD_LAYERS, "imagenet_range": False}, 4 * sum(HD_WEIGHTS)),
+        ("srgan", {"layers": SRGAN_LAYERS, "imagenet_range": True}, (4 / 12.75) ** 2),
+    ],
+)
+def test_the_perceptual_term_is_the_published_one(
+    monkeypatch: pytest.MonkeyPatch, layers: str, asked: dict[str, Any], expected: float
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def extractor(**options: Any) -> nn.Module:
+        seen.update(options)
+        return Doubled(len(options["layers"]))
+
+    monkeypatch.setattr("p2pcli.tasks.load_vgg19", extractor)
+    values = {
+        "data": {"size": 32, "load_size": 32},
+        "generator": {"name": "resnet", "channels": 4, "blocks": 1},
+        "losses": {"gan": 0.0, "l1": 0.0, "perceptual": 1.0, "perceptual_layers": layers},
+    }
+    task = build_task(parse_recipe({**values, "discriminator": {"receptive_field": 16}}, where="test"))
+    ones = torch.ones(1, 3, 32, 32)
+    losses = task.generator_losses(Batch(ones, -ones), Made(ones))
+    assert seen == {**asked, "weights": None}
+    assert float(losses["perceptual"]) == pytest.approx(expected)
+
+
+class Doubled(nn.Module):
+    """So many maps, each twice the picture."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [2 * x] * self.count
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

@@ -114,6 +114,13 @@ def recipe(**data: Any) -> Any:
     return parse_recipe(values, where="test")
 
 
+def test_the_pools_have_the_size_of_the_recipe() -> None:
+    values = recipe().model_dump()
+    values["train"]["pool_size"] = 7
+    task = build_task(parse_recipe(values, where="test"))
+    assert [pool.size for pool in task.pools.values()] == [7, 7]  # type: ignore[attr-defined]
+
+
 def test_domains_may_differ_in_channels() -> None:
     task = build_task(recipe(input_channels=1))
     batch = Batch(torch.zeros(1, 1, 32, 32), torch.zeros(1, 3, 32, 32))
