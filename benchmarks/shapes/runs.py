@@ -77,7 +77,7 @@ RUNS: dict[str, Run] = {
     "pix2pixhd": _hd(),
     "pix2pixhd-one-scale": _hd("discriminator.scales=1"),
     "pix2pixhd-no-matching": _hd("losses.feature_matching=0"),
-    "spade": Run("relief", "spade", 1000, _SPADE),
+    "spade": Run("relief", "spade", 1600, _SPADE),
     "cyclegan": Run("domains", "cyclegan", 1000, _CYCLE),
     "two-gans": Run("domains", "cyclegan", 1000, (*_CYCLE, "losses.cycle=0")),
     "srresnet": Run("photos", "srresnet", 2500, (*_LARGER, "train.learning_rate=1e-3")),
