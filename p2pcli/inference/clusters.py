@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from p2pcli.randomness import rng_for
@@ -52,6 +54,15 @@ def clusters_in(state: Mapping[str, Tensor]) -> Clusters | None:
     found = [state.get(f"{_PREFIX}{name}") for name in ("centres", "classes", "counts")]
     arrays = [tensor.numpy() for tensor in found if tensor is not None]
     return Clusters(*arrays) if len(arrays) == 3 else None
+
+
+def holds_clusters(path: Path) -> bool:
+    """True where the file at `path` is a model with clusters in it; only its header is read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return any(name.startswith(_PREFIX) for name in file.keys())  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError):
+        return False
 
 
 def without_clusters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -64,7 +64,9 @@ def train_loop(
     mirrored = review is not None and train.tensorboard
     mirror = TensorBoardMirror(folder.tensorboard, step=run.step) if mirrored else None
     log = RunLog(folder.log, mirror=mirror)
-    keeper = Keeper(folder, minutes=train.checkpoint_minutes, keep_last=train.keep_last)
+    keeper = Keeper(
+        folder, minutes=train.checkpoint_minutes, keep_last=train.keep_last, observe=settings.observe
+    )
     objective = run.recipe.discriminator.objective
     report = ProgressReport(
         train,
