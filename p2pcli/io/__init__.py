@@ -48,7 +48,7 @@ def open_source(
 
     What the path is decides, in the order of `SOURCES`; `layout`, a name from there, decides instead.
     `extras` names folders beside those of a pair, or columns beside them, whose pictures come with each
-    sample; `scale`, for paired folders, is how many times one picture of a pair may be larger than the other.
+    sample; `scale` is how many times one picture of a pair may be larger than the other.
     Raises `UsageError` where the path does not exist or does not have the layout asked for, and
     `NothingMatchedError` where it holds no image.
     """
@@ -71,7 +71,7 @@ def _open_parquet(place: _Place) -> Source | None:
     path = Path(place.path)
     if not place.is_asked_for and not is_parquet_dataset(path):
         return None
-    return ParquetSource(path, extras=place.extras)
+    return ParquetSource(path, extras=place.extras, scale=place.scale)
 
 
 def _open_pairs(place: _Place) -> Source | None:

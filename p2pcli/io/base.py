@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from p2pcli.image import Sample
 
 MAX_PIXELS = 200_000_000
 """Pictures with more pixels are refused before they are decoded, unless a job is told otherwise."""
+
+
+Size = tuple[int, int]
+"""(width, height) in px."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,24 @@ class Source(Protocol):
 
     def read(self, key: str) -> Sample:
         """Decode one sample. Raises `ItemError` where its bytes cannot be used. Safe from many threads."""
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """A source whose samples can be looked through before anything is made of them."""
+
+    def require_usable(self) -> None:
+        """Raise `UsageError` for the first sample whose pictures differ in size, or hold NaN and the like.
+
+        Headers are looked at; what cannot be read at all is left for `read`.
+        """
+
+
+def sizes_fit(a: Size, b: Size, scale: int) -> bool:
+    """True for equal sizes, and where one is `scale` times the other but for a remainder."""
+    small, large = sorted((a, b))
+    sizes = [tuple(side // scale for side in large), tuple(-(-side // scale) for side in large)]
+    return small == large or small in sizes
 
 
 class Sink(Protocol):

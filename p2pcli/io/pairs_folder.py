@@ -12,7 +12,7 @@ from pathlib import Path
 
 from p2pcli.errors import ItemError, UsageError
 from p2pcli.image import Image, Sample
-from p2pcli.io.base import MAX_PIXELS, Entry
+from p2pcli.io.base import MAX_PIXELS, Entry, Size, sizes_fit
 from p2pcli.io.codec import read_header, read_image
 from p2pcli.io.folder import SPLITS, splits_of
 from p2pcli.io.listing import list_media
@@ -35,9 +35,6 @@ LAYOUTS = (
 """The layouts that are recognised, for messages."""
 
 _SHOWN = 3
-
-Size = tuple[int, int]
-"""(width, height) in px."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,7 @@ class PairsFolderSource:
         first, second = self._pairs[key]
         a = read_image(first.path, max_pixels=self._max_pixels).image
         b = read_image(second.path, max_pixels=self._max_pixels).image
-        if not _sizes_fit(_size(a), _size(b), self._scale):
+        if not sizes_fit(_size(a), _size(b), self._scale):
             raise ItemError(self._words_on_sizes(key, first, _size(a), second, _size(b)))
         meta = {"source": self._shown(first), "target_source": self._shown(second)}
         return Sample(key, a, b, meta=meta, extras=self._read_extras(key, second, _size(b)))
@@ -157,7 +154,7 @@ class PairsFolderSource:
             except ItemError:
                 continue
             target = headers[1].upright_size
-            fit = all(_sizes_fit(header.upright_size, target, self._scale) for header in headers)
+            fit = all(sizes_fit(header.upright_size, target, self._scale) for header in headers)
             if fit and all(header.bit_depth <= 16 for header in headers):
                 continue
             try:
@@ -177,7 +174,7 @@ class PairsFolderSource:
             if key not in entries:
                 continue
             image = extras[name] = read_image(entries[key].path, max_pixels=self._max_pixels).image
-            if not _sizes_fit(_size(image), wanted, self._scale):
+            if not sizes_fit(_size(image), wanted, self._scale):
                 raise ItemError(self._words_on_sizes(key, entries[key], _size(image), target, wanted))
         return extras
 
@@ -241,13 +238,6 @@ def _split_and_domain(name: str) -> tuple[str, str]:
 
 def _without(folders: Mapping[str, Path], names: Sequence[str]) -> dict[str, Path]:
     return {name: folder for name, folder in folders.items() if name not in names}
-
-
-def _sizes_fit(a: Size, b: Size, scale: int) -> bool:
-    """True for equal sizes, and where one is `scale` times the other but for a remainder."""
-    small, large = sorted((a, b))
-    sizes = [tuple(side // scale for side in large), tuple(-(-side // scale) for side in large)]
-    return small == large or small in sizes
 
 
 def _size(image: Image) -> Size:

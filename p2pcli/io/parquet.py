@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from p2pcli.errors import ItemError, P2PError, UsageError
 from p2pcli.image import Image, Sample
-from p2pcli.io.codec import read_image
+from p2pcli.io.base import sizes_fit
+from p2pcli.io.codec import read_header, read_image
 
 _PICTURES = ("input", "target")
 _CACHE_BYTES = 64 << 20
@@ -64,12 +65,14 @@ class ParquetSource:
     """Random access to the pairs of a Parquet dataset. Safe from many threads, and picklable.
 
     Page checksums are verified, so a flipped bit is an `ItemError` and never a wrong picture. `extras` names
-    further columns, whose pictures come with each sample that has one.
+    further columns, whose pictures come with each sample that has one; `scale` is how many times one picture
+    of a pair may be larger than the other.
     """
 
-    def __init__(self, path: str | Path, *, extras: Sequence[str] = ()) -> None:
+    def __init__(self, path: str | Path, *, extras: Sequence[str] = (), scale: int = 1) -> None:
         self.path = Path(path)
         self._extras = tuple(extras)
+        self._scale = scale
         self._files = _files_of(self.path)
         self._footers = [_footer(file) for file in self._files]
         self._places: dict[str, _Place] = {}
@@ -90,18 +93,37 @@ class ParquetSource:
 
     def read(self, key: str) -> Sample:
         """Decode one pair. Raises `ItemError` where its bytes cannot be used."""
-        pictures, values = self.read_encoded(key)
-        encoded = {name: _bytes_of(values.pop(name, None)) for name in self._extras}
-        pictures |= {name: content for name, content in encoded.items() if content}
+        pictures, values = self._read_pictures(key)
         decoded = {name: self._decode(key, name, content) for name, content in pictures.items()}
         first, target = decoded.pop("input"), decoded.pop("target")
         for name, image in decoded.items():
-            if image.shape[:2] != target.shape[:2]:
-                raise ItemError(
-                    f"{self.path}: {name} of '{key}' is {image.shape[1]}×{image.shape[0]}, its target "
-                    f"{target.shape[1]}×{target.shape[0]}. Bring both to one size."
-                )
+            self._require_same_size(key, name, image, target)
         return Sample(key, first, target, values, extras=decoded)
+
+    def require_usable(self) -> None:
+        """Raise `UsageError` for the first pair whose pictures differ in size, or hold NaN and the like.
+
+        Headers are looked at, and pictures decoded only as `PairsFolderSource` does it. What make-pairs wrote
+        it has looked through itself; rows that cannot be read are left for `read`.
+        """
+        if (self.path / ".p2p" / "manifest.json").is_file():
+            return
+        for key in self._places:
+            try:
+                pictures, _ = self._read_pictures(key)
+                headers = {name: read_header(content) for name, content in pictures.items()}
+            except ItemError:
+                continue
+            target = headers["target"].upright_size
+            fit = all(sizes_fit(header.upright_size, target, self._scale) for header in headers.values())
+            if fit and all(header.bit_depth <= 16 for header in headers.values()):
+                continue
+            try:
+                sample = self.read(key)
+                assert sample.target is not None
+                self._require_same_size(key, "input", sample.input, sample.target)
+            except ItemError as error:
+                raise UsageError(str(error)) from None
 
     def read_encoded(self, key: str) -> tuple[dict[str, bytes], dict[str, object]]:
         """The stored bytes of "input" and "target", and the other columns of the row."""
@@ -115,6 +137,20 @@ class ParquetSource:
                 raise ItemError(f"{self._files[place.file].name}: '{key}' has no bytes in column '{name}'")
             pictures[name] = content
         return pictures, row
+
+    def _read_pictures(self, key: str) -> tuple[dict[str, bytes], dict[str, object]]:
+        """The stored bytes of the pair and of its further pictures, and the other columns of the row."""
+        pictures, values = self.read_encoded(key)
+        encoded = {name: _bytes_of(values.pop(name, None)) for name in self._extras}
+        return pictures | {name: content for name, content in encoded.items() if content}, values
+
+    def _require_same_size(self, key: str, name: str, image: Image, target: Image) -> None:
+        size, wanted = ((picture.shape[1], picture.shape[0]) for picture in (image, target))
+        if not sizes_fit(size, wanted, self._scale):
+            raise ItemError(
+                f"{self.path}: {name} of '{key}' is {size[0]}×{size[1]}, its target "
+                f"{wanted[0]}×{wanted[1]}. Bring both to one size."
+            )
 
     def _decode(self, key: str, name: str, content: bytes) -> Image:
         try:
@@ -132,7 +168,7 @@ class ParquetSource:
         position = 0
         for group in range(footer.num_row_groups):
             for row in range(footer.row_group(group).num_rows):
-                key = str(keys[position]) if keys is not None else f"{file.stem}/{row + position:06d}"
+                key = str(keys[position]) if keys is not None else f"{file.stem}/{position:06d}"
                 if key in self._places:
                     key = f"{split}/{file.stem}/{position:06d}"
                 self._places[key] = _Place(number, group, row)

@@ -10,8 +10,7 @@ from p2pcli.conditions import ConditionError
 from p2pcli.errors import ItemError, NothingMatchedError, RecipeError, UsageError
 from p2pcli.image import Sample
 from p2pcli.io import open_source
-from p2pcli.io.base import Source
-from p2pcli.io.pairs_folder import PairsFolderSource
+from p2pcli.io.base import Checkable, Source
 from p2pcli.pairs import draw_options, maker_named
 from p2pcli.plan import fingerprint
 from p2pcli.randomness import fraction_for, rng_for
@@ -166,7 +165,7 @@ def require_conditions(pairs: PairData) -> None:
     Raises `UsageError` with file and value for the first that does not suit the recipe; files that cannot be
     read at all are left for the run to record. What is loaded stays in the cache.
     """
-    if isinstance(pairs.source, PairsFolderSource):
+    if isinstance(pairs.source, Checkable):
         pairs.source.require_usable()
     data, is_made = pairs.data, pairs.on_the_fly is not None
     is_read = not is_made and (data.labels is not None or data.mask or data.scale > 1)

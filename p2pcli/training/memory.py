@@ -17,6 +17,7 @@ from p2pcli.recipe import Recipe
 from p2pcli.tasks import Batch, Task, networks_of
 from p2pcli.training.checkpoint import random_state, restore_random_state
 from p2pcli.training.estimate import random_batch
+from p2pcli.training.freezing import freeze
 from p2pcli.training.state import TrainState
 
 _FLOAT_BYTES = 4
@@ -67,6 +68,9 @@ def measure_needs(run: TrainState, *, processes: int = 1) -> Needs:
     before = random_state(run.precision.device)
     try:
         task = copy.deepcopy(run.task)
+        if run.recipe.train.freeze_global_epochs:
+            # The largest step comes once all of the network learns.
+            freeze(task, run.recipe, epoch=run.recipe.train.freeze_global_epochs)
         grow(networks_of(task).values(), _LAST_FADE if run.recipe.train.stages else 0)
         own = _storages([*task.generators.values(), *task.discriminators.values(), *task.fixed.values()])
         one = _step_bytes(task, random_batch(run, samples=1), own, run)
@@ -82,7 +86,7 @@ def measure_needs(run: TrainState, *, processes: int = 1) -> Needs:
     train = run.recipe.train
     samples = -(-train.batch_size // (train.accumulate * processes))
     sample = max(0, two - one)
-    return Needs(_fixed_bytes(run) + one - sample, sample, samples)
+    return Needs(_fixed_bytes(task, run) + one - sample, sample, samples)
 
 
 def _step_bytes(task: Task[Any], batch: Batch, own: set[int], run: TrainState) -> int:
@@ -157,11 +161,14 @@ def _storages(networks: Iterable[nn.Module]) -> set[int]:
     return {p.untyped_storage().data_ptr() for network in networks for p in network.state_dict().values()}
 
 
-def _fixed_bytes(run: TrainState) -> int:
-    learned = [*run.task.generators.values(), *run.task.discriminators.values()]
-    others = [*run.task.fixed.values(), *([] if run.average is None else [run.average])]
-    weights = sum(t.nbytes for network in [*learned, *others] for t in network.state_dict().values())
-    trained = sum(p.numel() for network in learned for p in network.parameters() if p.requires_grad)
+def _fixed_bytes(task: Task[Any], run: TrainState) -> int:
+    """What the networks of `task` take, as `run` trains them."""
+    networks = [*task.generators.values(), *task.discriminators.values(), *task.fixed.values()]
+    networks += [] if run.average is None else [run.average]
+    weights = sum(t.nbytes for network in networks for t in network.state_dict().values())
+    # Without an adversarial term D gets no gradient, and so no moments either.
+    learned = [*task.generators.values(), *(task.discriminators.values() if run.recipe.losses.gan else ())]
+    trained: int = sum(p.numel() for network in learned for p in network.parameters() if p.requires_grad)
     return int(weights) + trained * _FLOAT_BYTES * (1 + _ADAM_MOMENTS)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import io
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image as PillowImage
 
 from p2pcli.errors import ItemError, P2PError, UsageError
 from p2pcli.io.codec import encode
@@ -181,6 +183,50 @@ def test_a_dataset_of_others_needs_no_key_column(tmp_path):
     assert len(set(keys)) == 3
     assert source.read(keys[2]).target[0, 0, 0] == 2
     assert source.read(keys[2]).meta == {"text": "c"}
+
+
+def test_rows_without_a_key_are_named_by_their_place_in_the_file(tmp_path: Path) -> None:
+    cells = pa.array([{"bytes": picture(n)} for n in range(5)])
+    pq.write_table(pa.table({"input": cells, "target": cells}), tmp_path / "x.parquet", row_group_size=2)
+    source = ParquetSource(tmp_path)
+    keys = [f"x/{n:06d}" for n in range(5)]
+    assert source.splits() == {"all": keys}
+    assert [int(source.read(key).target[0, 0, 0]) for key in keys] == [0, 1, 2, 3, 4]
+
+
+def pair_of(path: Path, first: bytes, target: bytes) -> ParquetSource:
+    """A dataset of others whose second pair is this one."""
+    columns = {"input": [picture(0), first], "target": [picture(0), target]}
+    cells = {name: [{"bytes": data} for data in pictures] for name, pictures in columns.items()}
+    pq.write_table(pa.table({name: pa.array(values) for name, values in cells.items()}), path)
+    return ParquetSource(path)
+
+
+def floats(value: float) -> bytes:
+    file = io.BytesIO()
+    PillowImage.fromarray(np.full((4, 6), value, np.float32)).save(file, "TIFF")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        (floats(np.nan), "input of 'x/000001': .*32-bit float values from nan to nan, 24 of 24 NaN"),
+        (encode(np.zeros((4, 3, 3), np.uint8), ".png"), "input of 'x/000001' is 3×4, its target 6×4"),
+    ],
+    ids=["NaN", "size"],
+)
+def test_pairs_that_are_not_usable_are_found_before_they_are_used(
+    tmp_path: Path, first: bytes, message: str
+) -> None:
+    source = pair_of(tmp_path / "x.parquet", first, picture(1))
+    with pytest.raises(UsageError, match=message):
+        source.require_usable()
+
+
+@pytest.mark.parametrize("first", [picture(1), floats(0.5), b"damaged"], ids=["8 bit", "floats", "damaged"])
+def test_other_pairs_are_left_for_reading(tmp_path: Path, first: bytes) -> None:
+    pair_of(tmp_path / "x.parquet", first, picture(1)).require_usable()
 
 
 def test_equal_keys_in_two_files_are_told_apart(tmp_path):

@@ -40,6 +40,23 @@ def test_weights_count_four_times_and_averages_once(tiny: list[str]) -> None:
     assert measure_needs(averaged).fixed - fixed == sum(value.nbytes for value in states)
 
 
+def test_a_discriminator_that_never_learns_counts_once(tiny: list[str]) -> None:
+    fixed, alone = (measure_needs(run_of(tiny, *more)).fixed for more in ([], ["losses.gan=0"]))
+    judge = run_of(tiny).task.discriminators["discriminator"]
+    assert fixed - alone >= 3 * sum(p.nbytes for p in judge.parameters())
+
+
+def test_what_is_frozen_at_first_counts_as_once_it_learns() -> None:
+    small = ["variant=cpu", "data.size=32", "data.load_size=none", "train.precision=float32"]
+    frozen, free = (
+        new_state(load_recipe("pix2pixhd-1024", [*small, more]), torch.device("cpu"))
+        for more in ("train.freeze_global_epochs=2", "train.freeze_global_epochs=0")
+    )
+    before = [p.requires_grad for p in frozen.task.generators["generator"].parameters()]
+    assert measure_needs(frozen) == measure_needs(free)
+    assert [p.requires_grad for p in frozen.task.generators["generator"].parameters()] == before
+
+
 def test_samples_need_four_times_as_much_at_twice_the_side(tiny: list[str]) -> None:
     small, large = (
         run_of([*tiny, f"data.size={side}", "data.load_size=none", "generator.depth=5"]) for side in (32, 64)
