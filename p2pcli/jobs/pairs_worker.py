@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -203,10 +204,7 @@ def _pictures(shard: Shard, settings: PairSettings) -> Iterator[_Read | Failure]
 
 def _read_file(item: Item, settings: PairSettings) -> _Read | Failure:
     try:
-        path = Path(item.path)
-        if not path.is_file():
-            raise ItemError("no longer there, or not a plain file. Check the path.")
-        content = _content_of(path)
+        content = _content_of(item.path)
         decoded = read_image(content, max_pixels=settings.max_pixels)
         suffix = _PLAIN_SUFFIXES.get(decoded.meta.format)
         untouched = (content, suffix) if decoded.meta.is_plain and suffix else None
@@ -216,11 +214,22 @@ def _read_file(item: Item, settings: PairSettings) -> _Read | Failure:
         return _failure(item, "read", error)
 
 
-def _content_of(path: Path) -> bytes:
+def _content_of(path: str) -> bytes:
+    """The bytes of a plain file, looked at and read in one opening: calls to the system add up."""
     try:
-        return path.read_bytes()
+        # A pipe that took the file's place since would keep us waiting for ever.
+        with open(path, "rb", opener=_open_at_once, buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ItemError("no plain file any more. Check the path.")
+            return file.read()
+    except FileNotFoundError:
+        raise ItemError("no longer there. Check the path.") from None
     except OSError as error:
         raise ItemError(f"cannot be read ({error.strerror or error}). Check its permissions.") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read_frames(items: list[Item]) -> Iterator[_Read | Failure]:

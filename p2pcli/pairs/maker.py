@@ -17,9 +17,7 @@ from p2pcli.image import Image
 class MakerOptions(BaseModel):
     """Base of every maker's options: strict, frozen, and unknown names are errors."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Make(Protocol):

@@ -168,14 +168,14 @@ def test_failures_change_the_exit_code_and_fill_the_table(mixed, tmp_path):
 
 
 def test_a_picture_that_may_not_be_read_says_what_to_check(photos, tmp_path, monkeypatch):
-    read = Path.read_bytes
+    open_file = os.open
 
-    def guarded(path: Path) -> bytes:
-        if path.name == "001.png":
+    def guarded(path: str, *rest: object, **options: object) -> int:
+        if str(path).endswith("001.png"):
             raise PermissionError(13, "Permission denied", str(path))
-        return read(path)
+        return open_file(path, *rest, **options)
 
-    monkeypatch.setattr(Path, "read_bytes", guarded)
+    monkeypatch.setattr(os, "open", guarded)
     [failure] = make_pairs("gray", photos, tmp_path / "out", size=16, workers=1).tally.failed
     assert failure.message == "cannot be read (Permission denied). Check its permissions."
 
@@ -390,6 +390,18 @@ def test_a_picture_that_kills_its_worker_twice_is_one_failure(photos, tmp_path):
     )
     assert [(failure.key, failure.stage) for failure in record.failures] == [("004", "read")]
     assert record.rows == record.planned - 1
+
+
+def test_a_photo_replaced_by_a_pipe_after_planning_fails_at_once(photos, tmp_path):
+    shard, settings = _settings_of(photos, tmp_path)
+    (photos / "003.png").unlink()
+    os.mkfifo(photos / "003.png")
+    (photos / "005.png").unlink()
+    record = pairs_worker.make_shard(shard, settings, str(tmp_path / "x"), advance=lambda _: None)
+    assert [(failure.key, failure.message) for failure in record.failures] == [
+        ("003", "no plain file any more. Check the path."),
+        ("005", "no longer there. Check the path."),
+    ]
 
 
 def _settings_of(photos: Path, tmp_path: Path):

@@ -31,6 +31,23 @@ def texture(seed: int) -> np.ndarray:
     return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2.0), None, 0, 255, cv2.NORM_MINMAX)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.5, 0.88, 0.995, 1.0])
+@pytest.mark.parametrize("kind", ["texture", "flat", "ramp", "glint", "tiny"])
+def test_a_quantile_is_the_sorted_value(kind, share):
+    pictures = {
+        "texture": texture(3),
+        "flat": np.full((64, 80), 7, dtype=np.uint8),
+        "ramp": np.tile(np.arange(0, 256, 2, dtype=np.uint8) ** 2, (40, 1)),
+        # What a regular sample never meets.
+        "glint": np.pad(np.full((1, 3), 255, dtype=np.uint8), ((20, 43), (21, 40))),
+        "tiny": texture(4)[:2, :3],
+    }
+    found = gradient(pictures[kind], sigma=0.0, aperture=3)
+    ordered = np.sort(found.strength, axis=None)
+    expected = ordered[min(ordered.size - 1, int(share * ordered.size))]
+    assert found.quantile(share) == max(0.0, expected - 0.5) ** 0.5
+
+
 def test_a_step_gives_one_dark_column_on_white():
     target = np.zeros((6, 6, 3), dtype=np.uint8)
     target[:, 3:] = 255
