@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
@@ -55,6 +56,33 @@ def test_the_same_image_gives_the_same_bytes() -> None:
     image = _image(3, np.uint8)
     for suffix in (".png", ".jpg", ".webp", ".tif"):
         assert encode(image, suffix) == encode(image.copy(), suffix)
+
+
+def _of_kind(kind: str, channels: int) -> Image:
+    """Soft shapes under sensor noise, flat areas, or thin lines; (96, 128, channels) uint8."""
+    noise = np.random.default_rng(5).integers(0, 256, (96, 128, channels), dtype=np.uint8)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 3.0).reshape(noise.shape)
+    if kind == "photo":
+        shapes = cv2.normalize(smooth, None, 20, 235, cv2.NORM_MINMAX).reshape(noise.shape)
+        return shapes + noise // np.uint8(32)
+    level = np.where(smooth > 127, 255, 0).astype(np.uint8)
+    return level if kind == "flat" else np.where(np.roll(level, 1, axis=1) != level, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("kind", ["photo", "flat", "lines"])
+def test_the_fastest_png_keeps_every_pixel_and_is_hardly_larger_than_opencvs(kind, channels) -> None:
+    image = _of_kind(kind, channels)
+    fast = encode(image, ".png", png_compression=None)
+    assert np.array_equal(read_image(fast).image, image)
+    assert len(fast) < 1.05 * len(cv2.imencode(".png", image)[1])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_fastest_png_takes_any_size(shape, dtype) -> None:
+    image = np.full((*shape, 3), 9, dtype)
+    assert np.array_equal(read_image(encode(image, ".png", png_compression=None)).image, image)
 
 
 def test_quality_changes_the_size_of_a_jpeg() -> None:
