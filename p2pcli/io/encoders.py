@@ -176,7 +176,7 @@ def _fast_png(image: Image) -> list[int]:
     rows, channels = image[::16], image.shape[2]
     values = rows.reshape(len(rows), -1)
     pairs = values[:, channels:] == values[:, :-channels]
-    repeated = float(pairs.mean()) if pairs.size else 0.0
+    repeated = np.count_nonzero(pairs) / max(pairs.size, 1)
     if repeated < 0.3:
         strategy, row_filter = cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY, cv2.IMWRITE_PNG_FILTER_AVG
     elif channels == 1 and repeated > 0.7:
