@@ -72,5 +72,5 @@ def cluster(
         )
 
     report, caught = run_job(job, printing=printing)
-    summary = [tally_line(report.tally, unit="pairs", seconds=report.seconds)]
+    summary = [tally_line(report.tally, unit="pair", seconds=report.seconds)]
     finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run)

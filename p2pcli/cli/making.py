@@ -10,6 +10,7 @@ import typer
 
 from p2pcli.cli import options
 from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.progress import counted
 from p2pcli.cli.running import Printing, finish, run_job, tally_line
 from p2pcli.errors import UsageError
 from p2pcli.events import Observer, Stop
@@ -179,14 +180,14 @@ def _summary(report: "MakePairsReport", *, dry_run: bool) -> list[str]:
     size = f"{report.bytes / 1e6:.1f} MB"
     if dry_run:
         return [
-            f"Would write {sum(report.splits.values())} pairs ({splits}) to {report.output}: "
-            f"{report.shards} shards, about {size}."
+            f"Would write {counted(sum(report.splits.values()), 'pair')} ({splits}) to {report.output}: "
+            f"{counted(report.shards, 'shard')}, about {size}."
         ]
-    lines = [tally_line(report.tally, unit="pairs", seconds=report.seconds)]
+    lines = [tally_line(report.tally, unit="pair", seconds=report.seconds)]
     if report.nothing_to_do:
         lines.insert(0, f"Nothing to do: {report.output} is whole already. When it was made:")
     if report.preview is not None:
-        lines.append(f"{splits}; {report.shards} shards, {size}. Have a look: {report.preview}")
+        lines.append(f"{splits}; {counted(report.shards, 'shard')}, {size}. Have a look: {report.preview}")
     failed = report.tally.failed
     lines += [f"failed: {one.source}: {one.message}" for one in failed[:_SHOWN_FAILURES]]
     if len(failed) > _SHOWN_FAILURES:

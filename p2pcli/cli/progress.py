@@ -55,6 +55,11 @@ def plural(unit: str) -> str:
     return unit if unit.endswith("s") else f"{unit}s"
 
 
+def counted(count: int, unit: str) -> str:
+    """ "1 pair", "2 pairs"."""
+    return f"{count} {unit if count == 1 else plural(unit)}"
+
+
 class Lines:
     """A plain line at the start of a stage, then every 10 s or 10 %, and at its end."""
 

@@ -12,7 +12,7 @@ import typer
 
 from p2pcli.cli.invocation import Invocation
 from p2pcli.cli.json_line import json_line
-from p2pcli.cli.progress import drawing, duration
+from p2pcli.cli.progress import counted, drawing, duration
 from p2pcli.cli.signals import Caught, stopping_on_signals
 from p2pcli.errors import ExitCode
 from p2pcli.events import Observer, Stop
@@ -130,7 +130,7 @@ def finish(
 
 def tally_line(tally: Tally, *, unit: str, seconds: float) -> str:
     """ "118 pairs written, 2 skipped (duplicate 2), 1 failed of 121 planned, in 4 s"."""
-    parts = [f"{tally.written} {unit} written"]
+    parts = [f"{counted(tally.written, unit)} written"]
     if tally.skipped:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(tally.skipped.items()))
         parts.append(f"{sum(tally.skipped.values())} skipped ({reasons})")

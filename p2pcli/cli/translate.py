@@ -160,7 +160,7 @@ def translate(
 def _summary(report: TranslateReport, *, dry_run: bool) -> list[str]:
     if dry_run:
         return report.outputs
-    lines = [tally_line(report.tally, unit="files", seconds=report.seconds)]
+    lines = [tally_line(report.tally, unit="file", seconds=report.seconds)]
     if report.frames:
         failed = f", {report.frames_failed} of them as in the source" if report.frames_failed else ""
         lines.append(f"{report.frames} film frames{failed}")

@@ -136,7 +136,7 @@ def make_pairs(
         jitter=jitter,
     )
     contact = None if preview is None else Path(preview)
-    _check(settings, workers, limit, contact)
+    _check(settings, workers, limit, contact, observe)
     sampling, shares = parse_sampling(every, fps), check_split(split)
     require_outside(place, given, may_be_below=True)
     stop = stop or Stop()
@@ -218,9 +218,11 @@ class _Progress:
             self._observe(Advanced(_STAGE, self._done, self.failed))
 
 
-def _check(settings: PairSettings, workers: int | None, limit: int | None, preview: Path | None) -> None:
-    """Every option that can be wrong, before the first file is opened."""
-    draw_options(
+def _check(
+    settings: PairSettings, workers: int | None, limit: int | None, preview: Path | None, observe: Observer
+) -> None:
+    """Every option that can be wrong, before the first file is opened; says which ones do nothing."""
+    options = draw_options(
         maker_named(settings.maker), settings.options, np.random.default_rng(0), jitter=settings.jitter
     )
     wrong = [
@@ -241,6 +243,8 @@ def _check(settings: PairSettings, workers: int | None, limit: int | None, previ
         if not is_right:
             found = {"workers": workers, "limit": limit}.get(name, getattr(settings, name, None))
             raise UsageError(f"{name} {found}: expected {expected}.")
+    for name, needed in options.without_effect(settings.options).items():
+        observe(Note(f"{name} changes nothing here: it is for {needed}.", "warning"))
 
 
 def _listing(sources: Sequence[str | Path], output: Path) -> Listing:

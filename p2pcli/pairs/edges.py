@@ -6,6 +6,7 @@ edges2handbags pairs (pix2pix, 1611.07004), whose detector and clean-up need oth
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 import numpy as np
@@ -68,12 +69,38 @@ class EdgesOptions(MakerOptions):
             raise ValueError(f"{self.method} needs a sigma above 0, such as 1.0")
         return self
 
+    def without_effect(self, given: Collection[str]) -> dict[str, str]:
+        """Options of other methods → those methods."""
+        return {
+            name: f"method {' or '.join(methods)}"
+            for name, methods in _ONLY_FOR.items()
+            if name in given and self.method not in methods
+        }
+
     @property
     def blur(self) -> float:
         """`sigma`, or what stands for None."""
         if self.sigma is not None:
             return self.sigma
         return 1.2 if self.method in ("canny", "sobel") else 0.8
+
+
+_ONLY_FOR = {
+    "detail": ("canny",),
+    "low": ("canny",),
+    "high": ("canny",),
+    "aperture": ("canny", "sobel"),
+    "l2": ("canny",),
+    "gamma": ("sobel",),
+    "k": ("dog", "xdog"),
+    "tau": ("dog",),
+    "p": ("xdog",),
+    "epsilon": ("xdog",),
+    "phi": ("dog", "xdog"),
+    "threshold": ("sobel", "dog", "xdog"),
+    "thin": ("sobel", "dog", "xdog"),
+}
+"""Option → the methods that look at it; the others serve all."""
 
 
 def make_edges(target: Image, *, rng: np.random.Generator, options: EdgesOptions) -> Image:

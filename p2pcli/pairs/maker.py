@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,10 @@ class MakerOptions(BaseModel):
     """Base of every maker's options: strict, frozen, and unknown names are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    def without_effect(self, given: Collection[str]) -> dict[str, str]:
+        """Those of the `given` options that change nothing beside the others → what would need them."""
+        return {}
 
 
 class Make(Protocol):

@@ -61,7 +61,7 @@ def test_a_damaged_jpeg_prints_nothing_but_our_lines(tmp_path: Path):
     )
     before, after = python(program, str(tmp_path)).split("now the program")
     assert "Corrupt JPEG data" in before
-    assert "Corrupt JPEG data" not in after and "1 pairs written of 1 planned" in after
+    assert "Corrupt JPEG data" not in after and "1 pair written of 1 planned" in after
 
 
 @pytest.mark.skipif(os.name == "nt", reason="descriptors of POSIX")

@@ -392,6 +392,15 @@ def test_a_picture_that_kills_its_worker_twice_is_one_failure(photos, tmp_path):
     assert record.rows == record.planned - 1
 
 
+def test_an_option_of_another_method_is_named(photos, tmp_path):
+    said: list[object] = []
+    options = {"method": "xdog", "detail": 0.2, "p": 20.0}
+    make_pairs("edges", photos, tmp_path / "out", options=options, size=16, workers=1, observe=said.append)
+    assert [event.text for event in said if isinstance(event, Note)] == [
+        "detail changes nothing here: it is for method canny."
+    ]
+
+
 def test_a_photo_replaced_by_a_pipe_after_planning_fails_at_once(photos, tmp_path):
     shard, settings = _settings_of(photos, tmp_path)
     (photos / "003.png").unlink()

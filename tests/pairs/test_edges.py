@@ -48,6 +48,21 @@ def test_a_quantile_is_the_sorted_value(kind, share):
     assert found.quantile(share) == max(0.0, expected - 0.5) ** 0.5
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_options_that_are_said_to_have_no_effect_have_none(method):
+    values = {
+        "sigma": 2.0, "detail": 0.3, "low": 90.0, "high": 100.0, "aperture": 5, "l2": False, "gamma": 0.5,
+        "k": 3.0, "tau": 0.5, "p": 40.0, "epsilon": 0.9, "phi": 2.0, "threshold": 0.2, "thin": True,
+    }  # fmt: skip
+    target = cv2.cvtColor(texture(7), cv2.COLOR_GRAY2RGB)
+    plain = draw(target, method=method)
+    for name, value in values.items():
+        given = {"method": method, name: value}
+        options = draw_options(MAKERS["edges"], given, np.random.default_rng(0), jitter=False)
+        is_idle = bool(options.without_effect(given))
+        assert np.array_equal(draw(target, **given), plain) == is_idle, name
+
+
 def test_a_step_gives_one_dark_column_on_white():
     target = np.zeros((6, 6, 3), dtype=np.uint8)
     target[:, 3:] = 255
