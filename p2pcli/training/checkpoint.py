@@ -15,7 +15,7 @@ import torch
 from p2pcli.errors import UsageError
 from p2pcli.io.atomic import atomic_path
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _NAME = re.compile(r"step-(\d{8})\.pt")
 
 

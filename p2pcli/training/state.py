@@ -15,7 +15,7 @@ from p2pcli.tasks import Task, build_task, networks_of
 from p2pcli.training.checkpoint import random_state, restore_random_state
 from p2pcli.training.ema import averaged_copy
 from p2pcli.training.freezing import freeze
-from p2pcli.training.optimizer import make_adam
+from p2pcli.training.optimizer import make_adam, restore_adam
 from p2pcli.training.precision import Precision
 from p2pcli.training.sampler import Position
 from p2pcli.training.schedule import Plateau
@@ -97,8 +97,8 @@ class TrainState:
         for name, network in networks_of(self.task).items():
             network.load_state_dict(state["networks"][name])
         self.task.load_state_dict(state["task"])
-        self.optimizers.generator.load_state_dict(state["generator_optimizer"])
-        self.optimizers.discriminator.load_state_dict(state["discriminator_optimizer"])
+        restore_adam(self.optimizers.generator, state["generator_optimizer"])
+        restore_adam(self.optimizers.discriminator, state["discriminator_optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.plateau = Plateau(**state.get("plateau", {}))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from p2pcli.training.optimizer import make_adam
+from p2pcli.training.optimizer import make_adam, restore_adam
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
@@ -104,6 +104,36 @@ def test_a_run_resumed_in_another_format_updates_as_that_format_does(
     restored = make_adam(network, dtype=after)
     restored.load_state_dict(optimizer.state_dict())
     assert [group["fused"] for group in restored.param_groups] == [after != torch.float32]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("block", [1 << 20, 64])
+def test_a_run_goes_on_with_the_adam_of_another_device_and_back(
+    monkeypatch: pytest.MonkeyPatch, layout: torch.memory_format, block: int
+) -> None:
+    monkeypatch.setattr("p2pcli.training.optimizer.BLOCK_NUMBERS", block)
+    network, plain = (layers().to(memory_format=layout) for _ in range(2))
+    plain_adam = torch.optim.Adam(plain.parameters(), lr=1e-2, betas=(0.5, 0.999), foreach=False)
+    here = make_adam(network, learning_rate=1e-2)
+    updated(network, here, layout)
+    # A GPU's optimizer is torch's own; what matters is the state that it is given and gives.
+    there = torch.optim.Adam(network.parameters(), foreach=False)
+    restore_adam(there, copy.deepcopy(here.state_dict()))
+    updated(network, there, layout)
+    back = make_adam(network)
+    restore_adam(back, copy.deepcopy(there.state_dict()))
+    assert back.param_groups[0]["lr"] == 1e-2
+    updated(network, back, layout)
+    for _ in range(3):
+        updated(plain, plain_adam, layout)
+    for a, b in zip(network.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_state_of_other_weights_is_refused() -> None:
+    state = make_adam(layers()).state_dict()
+    with pytest.raises(ValueError, match="5 weights, not 2"):
+        make_adam(nn.Conv2d(3, 8, 4)).load_state_dict(state)
 
 
 def test_the_learning_rate_of_a_group_is_obeyed() -> None:
