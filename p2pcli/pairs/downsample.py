@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import Literal
 
 import numpy as np
-from PIL import Image as PillowImage
 from pydantic import Field
 
 from p2pcli.image import Image, resize
+from p2pcli.pairs.jpeg import through_jpeg
 from p2pcli.pairs.maker import Maker, MakerOptions
 
 
@@ -36,15 +35,8 @@ def make_downsampled(target: Image, *, rng: np.random.Generator, options: Downsa
         noise = rng.normal(0.0, options.noise_sigma, small.shape)
         small = np.clip(np.rint(small + noise), 0, 255).astype(np.uint8)
     if options.jpeg_quality is not None:
-        small = _through_jpeg(small, options.jpeg_quality)
+        small = through_jpeg(small, options.jpeg_quality)
     return resize(small, width, height, kernel="bicubic") if options.restore_size else small
-
-
-def _through_jpeg(image: Image, quality: int) -> Image:
-    packed = io.BytesIO()
-    PillowImage.fromarray(np.ascontiguousarray(image)).save(packed, "JPEG", quality=quality)
-    with PillowImage.open(packed) as unpacked:
-        return np.asarray(unpacked.convert("RGB"))
 
 
 MAKER = Maker(

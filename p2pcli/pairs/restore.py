@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import math
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 from pydantic import Field
 
 from p2pcli.image import Image
+from p2pcli.pairs.jpeg import through_jpeg
 from p2pcli.pairs.maker import Between, Maker, MakerOptions
 
 
@@ -50,7 +49,7 @@ def make_aged(target: Image, *, rng: np.random.Generator, options: RestoreOption
         _speck(aged, rng)
     for _ in range(options.scratches):
         _scratch(aged, rng)
-    return aged if options.jpeg_quality is None else _through_jpeg(aged, options.jpeg_quality)
+    return aged if options.jpeg_quality is None else through_jpeg(aged, options.jpeg_quality)
 
 
 def _faded(light: NDArray[np.float32], amount: float) -> NDArray[np.float32]:
@@ -104,13 +103,6 @@ def _scratch(image: Image, rng: np.random.Generator) -> None:
     marked = line > 0
     mixed = image[marked] * (1 - strength) + shade * strength
     image[marked] = np.rint(mixed).astype(np.uint8)
-
-
-def _through_jpeg(image: Image, quality: int) -> Image:
-    packed = io.BytesIO()
-    PillowImage.fromarray(np.ascontiguousarray(image)).save(packed, "JPEG", quality=quality)
-    with PillowImage.open(packed) as unpacked:
-        return np.asarray(unpacked.convert("RGB"))
 
 
 MAKER = Maker(
