@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from types import FrameType
 from p2pcli.cli.native_output import stderr_descriptor
 from p2pcli.errors import ExitCode
 from p2pcli.events import Stop
+
+_PATIENCE_SECONDS = 0.5
 
 
 @dataclass
@@ -61,7 +64,13 @@ def _end_now(code: int) -> None:
     if "multiprocessing" in sys.modules:
         import multiprocessing
 
-        for child in multiprocessing.active_children():
+        children = multiprocessing.active_children()
+        for child in children:
+            # They remove what they have half written; one amid a decoder's call does not hear.
+            child.terminate()
+        until = time.monotonic() + _PATIENCE_SECONDS
+        for child in children:
+            child.join(max(0.0, until - time.monotonic()))
             child.kill()
     # A film may be gigabytes, and the next run may be elsewhere.
     atomic = sys.modules.get("p2pcli.io.atomic")

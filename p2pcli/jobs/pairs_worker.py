@@ -20,7 +20,7 @@ import numpy as np
 
 from p2pcli.errors import ItemError
 from p2pcli.image import Image, apply_geometry, as_rgb8, fit_geometry
-from p2pcli.io.atomic import atomic_path, write_bytes
+from p2pcli.io.atomic import atomic_path, remove_unfinished, write_bytes
 from p2pcli.io.codec import encode, read_image
 from p2pcli.io.parquet_shard import Row, write_shard
 from p2pcli.jobs.pairs_plan import Item, PairSettings, Shard
@@ -92,6 +92,7 @@ def start_worker(counters: SynchronizedArray[int]) -> None:
     os.close(silence)
     # Ctrl-C goes to the whole foreground group; the job decides, workers finish their shard.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: _end_now())
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -100,7 +101,12 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])
-        os._exit(1)
+        _end_now()
+
+
+def _end_now() -> None:
+    remove_unfinished()
+    os._exit(1)
 
 
 def make_shard(

@@ -493,6 +493,30 @@ def test_ctrl_c_while_workers_start_ends_cleanly_and_says_how_to_go_on(tmp_path)
     assert "could not start" not in error
 
 
+@pytest.mark.parametrize("ends", ["two Ctrl-C", "a kill"])
+def test_workers_remove_what_they_have_half_written(tmp_path, ends):
+    photos, out = fill(tmp_path / "photos", 70), tmp_path / "out"
+    # Enlarged to 1024 px a shard takes seconds.
+    words = ["make-pairs", "gray", str(photos), "-o", str(out), "--size", "1024", "-j", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "p2pcli", *words], stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    until = time.monotonic() + 60
+    while not (halves := list(out.glob("data/.*.tmp"))) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert halves
+    if ends == "a kill":
+        process.kill()
+    while process.poll() is None and ends == "two Ctrl-C":
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    assert process.wait() == (-signal.SIGKILL if ends == "a kill" else 130)
+    until = time.monotonic() + 10
+    while list(out.glob("data/.*.tmp")) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert list(out.glob("data/.*.tmp")) == []
+
+
 def test_an_unguarded_script_is_told_what_to_do(tmp_path):
     photos = fill(tmp_path / "photos", 80)
     script = tmp_path / "script.py"
