@@ -61,6 +61,14 @@ def test_a_picture_that_fits_is_what_the_network_alone_makes_of_it(tiny_model):
     assert np.array_equal(translator(image), alone)
 
 
+@pytest.mark.parametrize("statistics", [None, "sample", "running"])
+def test_the_network_called_alone_has_the_statistics_of_the_model(tiny_model, statistics):
+    translator = load_model(tiny_model(), precision="float32", device="cpu", statistics=statistics)
+    image = noise(64, 32)
+    alone = to_images(translator.network(to_batch([image])))[0]
+    assert np.array_equal(translator(image), alone)
+
+
 def test_padding_is_a_reflection_around_the_middle(tiny_model):
     translator = load_model(tiny_model(), precision="float32", device="cpu")
     image = noise(32, 28)
