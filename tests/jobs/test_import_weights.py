@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -172,8 +173,9 @@ def test_a_hostile_pickle_is_refused_and_never_run(tmp_path: Path) -> None:
     ("name", "data", "said"),
     [
         ("absent.pth", None, "cannot be read"),
-        ("empty.pth", b"", "a damaged file"),
-        ("text.pth", b"not weights at all", "a damaged file"),
+        ("empty.pth", b"", "not opened: an empty file. Expected a state dict"),
+        ("text.pth", b"not weights at all", "not opened: neither a PyTorch nor a safetensors file. Expected"),
+        ("tar.pth", bytes(2000), "not opened: a tar archive, as torch wrote before 2017, or nothing"),
         ("cut.safetensors", b"\x10\0\0\0\0\0\0\0{", "not a whole safetensors file"),
     ],
 )
@@ -184,8 +186,30 @@ def test_a_file_that_holds_no_weights_is_refused_by_name(
         (tmp_path / name).write_bytes(data)
     with pytest.raises(UsageError) as error:
         import_weights(tmp_path / name, tmp_path / "model.safetensors")
-    assert str(error.value).startswith(f"{tmp_path / name}: {said}".removesuffix("a damaged file"))
-    assert said in str(error.value)
+    assert str(error.value).startswith(f"{tmp_path / name}: {said}")
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_file_that_was_cut_short_is_called_so(tmp_path: Path, is_zip: bool) -> None:
+    torch.save(small_unet().state_dict(), tmp_path / "G.pth", _use_new_zipfile_serialization=is_zip)
+    data = (tmp_path / "G.pth").read_bytes()
+    (tmp_path / "G.pth").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UsageError) as error:
+        import_weights(tmp_path / "G.pth", tmp_path / "model.safetensors")
+    assert str(error.value) == (
+        f"{tmp_path / 'G.pth'}: not opened: a PyTorch file that was cut short or damaged; copy it again. "
+        "Expected a state dict: torch.save(net.state_dict(), FILE)."
+    )
+
+
+def test_what_a_pickle_holds_besides_tensors_is_named(tmp_path: Path) -> None:
+    torch.save({"weights": small_unet().state_dict(), "options": SimpleNamespace(ngf=2)}, tmp_path / "G.pth")
+    with pytest.raises(UsageError) as error:
+        import_weights(tmp_path / "G.pth", tmp_path / "model.safetensors")
+    assert "a pickle that holds more than tensors (types.SimpleNamespace), which could run code" in str(
+        error.value
+    )
+    assert "weights_only" not in str(error.value)
 
 
 def test_values_that_are_no_network_are_refused_by_name(tmp_path: Path) -> None:
