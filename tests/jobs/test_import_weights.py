@@ -244,6 +244,35 @@ def test_an_output_that_is_there_stays_unless_told(tmp_path: Path) -> None:
     read_model(tmp_path / "model.safetensors")
 
 
+def test_a_file_named_twice_is_refused_and_not_taken_for_both_ways_of_cyclegan(tmp_path: Path) -> None:
+    file = saved(small_unet(), tmp_path / "G.pth")
+    with pytest.raises(UsageError) as error:
+        import_weights([file, tmp_path / "." / "G.pth"], tmp_path / "model.safetensors")
+    assert str(error.value) == f"{file}: named twice. Expected every network of a run once."
+
+
+def test_an_output_that_is_also_an_input_is_refused_even_with_overwrite(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    file = tmp_path / "G.discriminator.safetensors"
+    save_file(PatchGAN(channels=2).state_dict(), file)
+    files = [saved(small_unet(), tmp_path / "G.pth"), file]
+    for output in (tmp_path / "G.safetensors", file):
+        with pytest.raises(UsageError, match=r"the output .*G\.discriminator\.safetensors is also an input"):
+            import_weights(files, output, overwrite=True)
+
+
+def test_an_output_that_is_a_folder_or_below_a_file_is_refused(tmp_path: Path) -> None:
+    file = saved(small_unet(), tmp_path / "G.pth")
+    (tmp_path / "models.safetensors").mkdir()
+    with pytest.raises(UsageError, match=r"models\.safetensors: a folder\. Name a file in it with -o"):
+        import_weights(file, tmp_path / "models.safetensors", overwrite=True)
+    with pytest.raises(UsageError, match=r"G\.pth is a file, not a folder\. Name another -o"):
+        import_weights(file, file / "model.safetensors")
+    with pytest.raises(UsageError, match=r"ends in \.safetensors\. Use -o .*/model\.safetensors\."):
+        import_weights(file, tmp_path)
+
+
 def test_a_dry_run_recognises_and_writes_nothing(tmp_path: Path) -> None:
     file = saved(small_unet(), tmp_path / "G.pth")
     report = import_weights(file, tmp_path / "model.safetensors", dry_run=True)
@@ -261,6 +290,18 @@ def test_export_refuses_an_output_that_is_there(tmp_path: Path) -> None:
     import_weights(saved(small_unet(), tmp_path / "G.pth"), tmp_path / "m.safetensors")
     with pytest.raises(UsageError, match="is there already"):
         export_weights(tmp_path / "m.safetensors", tmp_path / "G.pth")
+
+
+def test_export_never_writes_over_the_model(tmp_path: Path) -> None:
+    model = tmp_path / "m.safetensors"
+    import_weights(saved(small_unet(), tmp_path / "G.pth"), model)
+    with pytest.raises(UsageError) as error:
+        export_weights(model, model, overwrite=True)
+    assert str(error.value) == f"{model}: expected a name that ends in .pth. Use -o {tmp_path / 'm.pth'}."
+    (tmp_path / "m.pth").symlink_to(model)
+    with pytest.raises(UsageError, match="is also an input"):
+        export_weights(model, tmp_path / "m.pth", overwrite=True)
+    read_model(model)
 
 
 @pytest.mark.real
