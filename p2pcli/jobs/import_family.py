@@ -66,9 +66,10 @@ class Family:
         return next((one.detected for one in self.discriminators.values()), None)
 
 
-def family_of(files: Sequence[Found]) -> Family:
+def family_of(files: Sequence[Found], *, direction: str | None = None) -> Family:
     """The networks of `files` as those of one run: pix2pix, CycleGAN, pix2pixHD or SPADE.
 
+    `direction` is that of the run, as its option text says: "BtoA" had CycleGAN's G_A translate B to A.
     Raises `UsageError` where they do not belong together.
     """
     generators, discriminators, encoders = (
@@ -81,7 +82,9 @@ def family_of(files: Sequence[Found]) -> Family:
         generators = [one for one in generators if one is not coarse]
     _require_at_most(2, generators, "generators")
     if len(generators) == 2:
-        return _unpaired(generators, discriminators, encoders)
+        family = _unpaired(generators, discriminators, encoders)
+        # Without letters it is the order given that says which is which.
+        return _turned(family) if direction == "BtoA" and not family.assumed else family
     _require_at_most(1, discriminators, "discriminators")
     named = dict(zip(("generator",), generators, strict=False)) | _named_encoder(encoders, generators)
     return Family("paired", named, dict(zip(("discriminator",), discriminators, strict=False)), coarse)
@@ -139,6 +142,17 @@ def _unpaired(
         judges,
         assumed=(assumed,) if guessed else (),
     )
+
+
+def _turned(family: Family) -> Family:
+    """`family` with each network in the other's place."""
+
+    def changed(networks: Mapping[str, Found]) -> dict[str, Found]:
+        return dict(zip(networks, reversed([*networks.values()]), strict=True))
+
+    generators = changed(family.generators)
+    said = f"{generators['BtoA'].path.name} translates B to A (the option text: direction BtoA)"
+    return Family("unpaired", generators, changed(family.discriminators), assumed=(said,))
 
 
 def _in_order(files: Sequence[Found]) -> tuple[Found, Found]:

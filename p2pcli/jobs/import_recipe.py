@@ -13,6 +13,7 @@ from p2pcli.jobs.import_family import Family
 from p2pcli.nets.blocks import BatchNorm2d, Statistics
 from p2pcli.nets.detect import Detected
 from p2pcli.recipe import Recipe, load_recipe, parse_recipe
+from p2pcli.tasks.unpaired import DIRECTIONS
 
 Direction = Literal["AtoB", "BtoA"]
 Instances = Literal["inst", "labels", "none"]
@@ -69,7 +70,7 @@ def recipe_of(family: Family, told: Told, text: PublishedOptions, *, title: str)
         assumed += planes.assumed
         data["target_channels"] = generator.options["output_channels"]
     if family.task == "paired":
-        direction = told.direction or text.direction or _direction_of_name(family)
+        direction = told.direction or _direction_of_name(family, text.direction) or text.direction
         data["direction"] = direction or "AtoB"
         if direction is None and data.get("labels") is None:
             assumed.append("direction AtoB (--direction BtoA)")
@@ -101,11 +102,11 @@ def _base_of(family: Family) -> str:
     return PUBLISHED_AS["resnet" if family.generator is None else family.generator.network]
 
 
-def _direction_of_name(family: Family) -> Direction | None:
-    """CycleGAN's G_B alone goes from B to A."""
+def _direction_of_name(family: Family, of_run: str | None) -> str | None:
+    """CycleGAN's G_A alone goes the way `of_run`, which None leaves at AtoB, and its G_B the other way."""
     alone = family.generators.get("generator") or family.discriminators.get("discriminator")
-    letters: dict[str, Direction] = {"A": "AtoB", "B": "BtoA"}
-    return letters.get(alone.letter) if alone is not None else None
+    ways = DIRECTIONS if of_run != "BtoA" else tuple(reversed(DIRECTIONS))
+    return dict(zip("AB", ways, strict=True)).get(alone.letter) if alone is not None else None
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def import_weights(
     told = Told(direction, statistics, dropout, doublings, labels, instances)
     text = read_options_beside(paths[0]) if paths else PublishedOptions()
     found = [_found(path, told, text) for path in paths]
-    family = family_of(found)
+    family = family_of(found, direction=text.direction)
     report = ImportReport(target, dry_run=dry_run)
     title = f"imported from {paths[0].name}" if paths else ""
     model_files, report.assumed = _model_files(family, told, text, target=target, title=title)

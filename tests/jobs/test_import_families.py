@@ -147,6 +147,28 @@ def test_one_of_cyclegans_generators_alone_knows_its_way_by_its_name(tmp_path: P
     assert read_model(report.output)[1].data.direction == "BtoA"
 
 
+@pytest.mark.parametrize(("letter", "of_run"), [("A", "AtoB"), ("B", "AtoB"), ("A", "BtoA"), ("B", "BtoA")])
+def test_the_option_text_of_a_cyclegan_run_does_not_turn_its_generator_b_round(
+    tmp_path: Path, letter: str, of_run: str
+) -> None:
+    (tmp_path / "train_opt.txt").write_text(f"direction: {of_run}\n", encoding="utf-8")
+    file = saved(ResNet(channels=2, blocks=1), tmp_path / f"latest_net_G_{letter}.pth")
+    report = import_weights(file, tmp_path / "model.safetensors")
+    expected = "AtoB" if (letter, of_run) in (("A", "AtoB"), ("B", "BtoA")) else "BtoA"
+    assert read_model(report.output)[1].data.direction == expected
+
+
+def test_a_cyclegan_trained_from_b_to_a_has_its_generator_a_translate_b(tmp_path: Path) -> None:
+    networks = cyclegan()
+    files = files_of(networks, tmp_path / "in")
+    (tmp_path / "in" / "train_opt.txt").write_text("direction: BtoA\n", encoding="utf-8")
+    report = import_weights(files, tmp_path / "model.safetensors")
+    state = read_model(report.output)[0]
+    assert equal(state_of(state, "BtoA"), networks["G_A"].state_dict())
+    assert equal(state_of(read_model(report.outputs[1])[0], "D_B"), networks["D_A"].state_dict())
+    assert report.assumed == ["latest_net_G_A.pth translates B to A (the option text: direction BtoA)"]
+
+
 def test_the_first_stage_beside_the_local_enhancer_becomes_a_model_of_its_own(tmp_path: Path) -> None:
     networks = {**pix2pixhd_local(), "G_stage1": pix2pixhd()["G"]}
     report = import_weights(files_of(networks, tmp_path / "in"), tmp_path / "model.safetensors")
