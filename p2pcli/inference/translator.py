@@ -276,11 +276,11 @@ class Translator:
         """
         if image.dtype not in (np.uint8, np.uint16):
             raise UsageError(f"an image is uint8 or uint16, not {image.dtype}. Convert it first.")
-        channels = self.data.input_channels
-        if channels not in (1, 3):
+        channels, made = self.data.input_channels, self.data.target_channels
+        if channels not in (1, 3) or made not in (1, 3, 4):
             raise UsageError(
-                f"{self.path}: its network sees {channels} channels (labels, several pictures); a picture "
-                "has 1 or 3. Feed it tensors: load_model(path).network."
+                f"{self.path}: its network makes {made} channels of {channels} (labels, several pictures); a "
+                "picture has 1 or 3. Feed it tensors: load_model(path).network."
             )
         if self.preparation.apply is not None:
             image = self.preparation.apply(image, key)

@@ -80,6 +80,9 @@ def recipe_of(family: Family, told: Told, text: PublishedOptions, *, title: str)
             f"translate --direction {told.direction} chooses."
         )
     values["discriminator"] = _judge(family, data, base["discriminator"])
+    if generator is not None and _colourises(family, generator, told):
+        data |= {"color": "lab", "input_channels": 3, "target_channels": 3}
+        assumed.append("1 plane in and 2 out are L, and a and b of Lab: colourisation as published")
     if family.encoder is not None:
         values["encoder"] = section_of(family.encoder)
         values["losses"] |= {"kld": 0.05} if family.encoder.network == "spade_style" else {}
@@ -88,6 +91,12 @@ def recipe_of(family: Family, told: Told, text: PublishedOptions, *, title: str)
     statistics, more = _statistics(family, told)
     values["inference"] = {"statistics": statistics}
     return parse_recipe(values, where=title), [*assumed, *more, *_invisible(family, told, text)]
+
+
+def _colourises(family: Family, generator: Detected, told: Told) -> bool:
+    """True for pix2pix's --model colorization: no picture has two channels."""
+    planes = (generator.options["input_channels"], generator.options["output_channels"])
+    return family.task == "paired" and planes == (1, 2) and told.labels is None
 
 
 def section_of(one: Detected) -> dict[str, Any]:

@@ -214,6 +214,19 @@ def test_published_spade_models_are_known_by_their_planes(
     assert (data.labels, data.dontcare, data.instances) == expected
 
 
+def test_a_network_of_one_plane_in_and_two_out_colourises(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    networks = {"G": UNet(channels=2, depth=5, input_channels=1, output_channels=2)}
+    networks["D"] = PatchGAN(channels=2, input_channels=3)
+    report = import_weights(files_of(networks, tmp_path / "in"), tmp_path / "m.safetensors")
+    assert "1 plane in and 2 out are L, and a and b of Lab: colourisation as published" in report.assumed
+    assert all(read_model(path)[1].data.color == "lab" for path in report.outputs)
+    gray = np.full((32, 32, 3), 100, np.uint8)
+    coloured = load_model(report.output, device="cpu")(gray)
+    assert coloured.shape == gray.shape
+    assert np.ptp(coloured.mean((0, 1))) > 1
+
+
 def test_an_imported_label_network_translates_label_maps(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = GENERATORS["pix2pixhd_global"](channels=2, downsamplings=1, blocks=1, input_channels=3).eval()
