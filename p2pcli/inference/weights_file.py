@@ -39,8 +39,10 @@ class PublishedOptions:
     """Planes of the label map; 0: the input is a picture."""
     instances: bool | None = None
     """Whether a plane of instance boundaries follows."""
-    dontcare: bool | None = None
-    """Whether the label map has one more plane for "unknown"."""
+    features: int | None = None
+    """Planes after those that a pix2pixHD encoder fills; 0: there are none."""
+    dataset: str | None = None
+    """SPADE's dataset_mode."""
 
 
 def read_weights(path: Path) -> dict[str, Any]:
@@ -102,8 +104,17 @@ def _parse_options(path: Path) -> PublishedOptions:
         size=int(size) if size.isdecimal() else None,
         labels=int(labels) if labels.isdecimal() else None,
         instances=_NEGATED.get(options.get("no_instance", "")),
-        dontcare={"True": True, "False": False}.get(options.get("contain_dontcare_label", "")),
+        features=_features(options),
+        dataset=options.get("dataset_mode"),
     )
+
+
+def _features(options: Mapping[str, str]) -> int | None:
+    used = [options[name] for name in ("instance_feat", "label_feat") if name in options]
+    count = options.get("feat_num", "")
+    if not used:
+        return None
+    return int(count) if "True" in used and count.isdecimal() else 0
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -36,6 +36,9 @@ _KNOWN_PLANES: dict[int, dict[str, Any]] = {
 }
 """COCO-Stuff and ADE20K, as SPADE was published. ADE20K's weights expect labels as they are, 0 unknown."""
 
+_TAKES_FEATURES = ("pix2pixhd_global", "pix2pixhd_local")
+"""Generators whose last channels an encoder may fill."""
+
 _UNKNOWN = 255
 """The label that published data mean by "unknown"."""
 
@@ -137,7 +140,14 @@ def _planes(family: Family, generator: Detected, told: Told, text: PublishedOpti
                 f"{family.encoder.options['output_channels']} of them. Expected a picture or a label map and "
                 f"instance boundaries beside; these two are not of one training run."
             )
+    elif family.encoder is None and text.features and generator.network in _TAKES_FEATURES:
+        raise UsageError(
+            f"the generator sees {count} channels, {text.features} of them features (option text: feat_num). "
+            "Expected their encoder beside it: name that file as well, such as latest_net_E.pth."
+        )
     labels = text.labels if told.labels is None else told.labels
+    if told.labels is None and text.dataset == "ade20k" and count in _KNOWN_PLANES:
+        return _Planes(_KNOWN_PLANES[count])
     is_picture = count in (1, 3) and not has_features
     if labels is None and (is_picture or generator.network not in SEES_LABELS):
         return _Planes({"input_channels": count})
@@ -164,8 +174,9 @@ def _label_planes(count: int, labels: int, *, where: Instances) -> dict[str, Any
     with_edges = where != "none" and rest > 0
     if rest - with_edges not in (0, 1):
         raise UsageError(
-            f"--labels {labels}: the network sees {count} planes. Expected as many labels, or one or two "
-            f"fewer, where instance boundaries or an unknown label have a plane of their own."
+            f"{labels} labels (--labels, or label_nc of the option text): the network sees {count} planes. "
+            "Expected as many labels, or one or two fewer, where boundaries or an unknown label have "
+            "a plane of their own; features need their encoder's file beside, such as latest_net_E.pth."
         )
     keys: dict[str, Any] = {"labels": labels}
     if rest - with_edges:
@@ -188,9 +199,12 @@ def _judge(family: Family, data: dict[str, Any], base: dict[str, Any]) -> dict[s
         data["input_channels"] = seen - data["target_channels"]
     condition = _condition_planes(data)
     if is_conditional and seen != condition + data["target_channels"]:
+        has_none = family.encoder is None and seen < condition + data["target_channels"]
+        takes_some = family.generator is not None and family.generator.network in _TAKES_FEATURES
+        hint = " Features need their encoder: name latest_net_E.pth too." if has_none and takes_some else ""
         raise UsageError(
             f"the discriminator sees {seen} channels, and the generator {condition} in and "
-            f"{data['target_channels']} out. Expected those of one training run."
+            f"{data['target_channels']} out. Expected those of one training run.{hint}"
         )
     return section | {"conditional": is_conditional}
 

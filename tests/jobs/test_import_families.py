@@ -227,6 +227,29 @@ def test_a_network_of_one_plane_in_and_two_out_colourises(tmp_path: Path) -> Non
     assert np.ptp(coloured.mean((0, 1))) > 1
 
 
+@pytest.mark.parametrize("text", ["", "dataset_mode: ade20k\nlabel_nc: 150\ncontain_dontcare_label: True\n"])
+def test_ade20k_has_151_labels_also_where_the_option_text_says_150_and_unknown(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "opt.txt").write_text(f"{text}no_instance: True\n", encoding="utf-8")
+    network = GENERATORS["spade"](channels=1, hidden=2, input_channels=151)
+    import_weights(saved(network, tmp_path / "G.pth"), tmp_path / "m.safetensors")
+    data = read_model(tmp_path / "m.safetensors")[1].data
+    assert (data.labels, data.dontcare, data.instances) == (151, None, None)
+
+
+def test_a_generator_that_sees_features_asks_for_their_encoder(tmp_path: Path) -> None:
+    files = files_of(pix2pixhd(), tmp_path / "in")
+    with pytest.raises(UsageError, match=r"generator 7 in and 3 out\. .* name latest_net_E\.pth too"):
+        import_weights([files[0], files[2]], tmp_path / "m.safetensors")
+    (tmp_path / "in" / "opt.txt").write_text(
+        "label_nc: 3\ninstance_feat: True\nfeat_num: 3\n", encoding="utf-8"
+    )
+    with pytest.raises(UsageError, match=r"7 channels, 3 of them features .* such as latest_net_E\.pth"):
+        import_weights(files[0], tmp_path / "m.safetensors")
+    assert import_weights(files, tmp_path / "m.safetensors").tally.written == 3
+
+
 def test_an_imported_label_network_translates_label_maps(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = GENERATORS["pix2pixhd_global"](channels=2, downsamplings=1, blocks=1, input_channels=3).eval()
@@ -265,7 +288,7 @@ def test_files_of_different_runs_are_refused(tmp_path: Path, networks: Any, said
 
 def test_labels_that_cannot_be_are_refused(tmp_path: Path) -> None:
     network = GENERATORS["pix2pixhd_global"](channels=2, downsamplings=1, blocks=1, input_channels=9)
-    with pytest.raises(UsageError, match="--labels 5: the network sees 9 planes"):
+    with pytest.raises(UsageError, match=r"5 labels .*: the network sees 9 planes"):
         import_weights(saved(network, tmp_path / "G.pth"), tmp_path / "model.safetensors", labels=5)
 
 
