@@ -147,6 +147,18 @@ def test_averaged_weights_are_preferred() -> None:
     assert torch.equal(found.state["model.model.0.weight"], averaged["model.model.0.weight"])
 
 
+def test_a_state_dict_two_containers_deep_is_found() -> None:
+    found = detect({"state_dict": {"model": small_unet()}, "epoch": 3})
+    assert found.quirks == ("weights lay under 'state_dict'", "weights lay under 'model'")
+
+
+def test_what_lies_beside_the_weights_is_said_to_be_left_out() -> None:
+    judge = PatchGAN(channels=2).state_dict()
+    found = detect({"netG": small_unet(), "netD": judge, "epoch": 3, "optimizer": {}})
+    assert found.role == "generator"
+    assert found.quirks == ("weights lay under 'netG'; left out, beside it: netD",)
+
+
 def with_running_statistics(
     state: Mapping[str, Tensor], index_of_norm: str, channels: int
 ) -> dict[str, Tensor]:
