@@ -120,16 +120,27 @@ def _without_prefixes(values: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], 
 
 
 def _add_right_vectors(result: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    """torch before 1.0 saved no weight_v: it follows from weight_orig and weight_u."""
+    """torch before 1.0 saved no weight_v: it follows from weight_orig and weight_u.
+
+    Its `weight`, which lay beside them, was what evaluation used: weight_v gets the length that gives it.
+    """
     lacking = [key for key in wanted if key.endswith(".weight_v") and key not in result]
     for key in lacking:
         stem = key.removesuffix("weight_v")
         weight, left = result.get(f"{stem}weight_orig"), result.get(f"{stem}weight_u")
         if weight is None or left is None or weight.shape != wanted[f"{stem}weight_orig"].shape:
             continue
-        if left.shape == wanted[f"{stem}weight_u"].shape:
-            right = weight.flatten(1).t() @ left
-            result[key] = torch.nn.functional.normalize(right, dim=0, eps=1e-12)
+        if left.shape != wanted[f"{stem}weight_u"].shape:
+            continue
+        matrix = weight.flatten(1)
+        right = torch.nn.functional.normalize(matrix.t() @ left, dim=0, eps=1e-12)
+        divided = result.get(f"{stem}weight")
+        if divided is not None and divided.shape == weight.shape:
+            del result[f"{stem}weight"]
+            # By least squares, since single values may be 0.
+            sigma = (weight * divided).sum() / (divided * divided).sum()
+            right *= sigma / (left @ (matrix @ right))
+        result[key] = right
     return [f"{len(lacking)} spectral-norm vectors computed"] if lacking else []
 
 

@@ -17,6 +17,7 @@ from p2pcli.errors import UsageError
 from p2pcli.inference.modes import inference_mode
 from p2pcli.nets import DISCRIMINATORS, ENCODERS, GENERATORS, PatchGAN, ResNet, UNet
 from p2pcli.nets.detect import Detected, detect
+from p2pcli.nets.spectral import SpectralConv2d
 
 REGISTRIES = {"generator": GENERATORS, "discriminator": DISCRIMINATORS, "encoder": ENCODERS}
 
@@ -215,6 +216,19 @@ def test_spectral_norm_without_right_vectors_gets_them() -> None:
     rebuilt = detect(old).build().eval()
     # One iteration further the vectors have hardly moved.
     assert torch.allclose(rebuilt(image)[0][-1], network.eval()(image)[0][-1], atol=0.05)
+
+
+def test_spectral_norm_as_torch_0_4_saved_it_gives_the_same_outputs() -> None:
+    torch.manual_seed(0)
+    network = DISCRIMINATORS["spade_multiscale"](input_channels=4, channels=2).eval()
+    old = {key: tensor for key, tensor in network.state_dict().items() if not key.endswith("weight_v")}
+    for name, module in network.named_modules():
+        if isinstance(module, SpectralConv2d):
+            old[f"{name}.weight"] = module.folded().weight.detach()
+    image = torch.randn(1, 4, 32, 32)
+    rebuilt = detect(old).build().eval()
+    for expected, found in zip(network(image), rebuilt(image), strict=True):
+        assert torch.allclose(found[-1], expected[-1], atol=1e-5)
 
 
 def test_half_precision_weights_become_float32() -> None:
