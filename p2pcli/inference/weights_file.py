@@ -43,6 +43,8 @@ class PublishedOptions:
     """Planes after those that a pix2pixHD encoder fills; 0: there are none."""
     dataset: str | None = None
     """SPADE's dataset_mode."""
+    generator: str | None = None
+    """netG: unet_256, resnet_9blocks, global, …"""
 
 
 def read_weights(path: Path) -> dict[str, Any]:
@@ -106,6 +108,7 @@ def _parse_options(path: Path) -> PublishedOptions:
         instances=_NEGATED.get(options.get("no_instance", "")),
         features=_features(options),
         dataset=options.get("dataset_mode"),
+        generator=options.get("netG", options.get("which_model_netG")),
     )
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from p2pcli.errors import UsageError
+from p2pcli.nets.blocks import has_bias
 from p2pcli.nets.detect import Detected
 from p2pcli.tasks.unpaired import DIRECTIONS, UNPAIRED_JUDGES
 
 ENCODER_NAMES = {"pix2pixhd_features": "feature_encoder", "spade_style": "style_encoder"}
 """Encoder → what a task calls it."""
+
+_PIX2PIXHD_ALONE = {"pix2pixhd_local", "pix2pixhd_features", "multiscale"}
+"""Networks that come with pix2pixHD's generators only."""
 
 _LETTER = re.compile(r"(?:^|[^A-Za-z])(?:net)?[GD]_?([AB])(?![A-Za-z])")
 """The end of latest_net_G_A, netD_B, …: CycleGAN's two ways."""
@@ -64,6 +68,27 @@ class Family:
     def discriminator(self) -> Detected | None:
         """One of the discriminators: all have the same options."""
         return next((one.detected for one in self.discriminators.values()), None)
+
+
+def as_of_one_code(files: Sequence[Found], *, netg: str | None) -> list[Found]:
+    """`files` where a ResNet is pix2pixHD's global generator, if `netg` or a file beside it is pix2pixHD's.
+
+    With two down-samplings the two have the same keys, and are the same function.
+    """
+    networks = {one.detected.network for one in files}
+    if netg != "global" and not networks & _PIX2PIXHD_ALONE:
+        return list(files)
+    return [replace(one, detected=_as_global(one.detected)) for one in files]
+
+
+def _as_global(one: Detected) -> Detected:
+    options = dict(one.options)
+    if one.network != "resnet" or options.pop("dropout"):
+        return one
+    bias = options.pop("bias")
+    if not (has_bias(options["norm"]) if bias is None else bias):
+        return one
+    return replace(one, network="pix2pixhd_global", options=options | {"downsamplings": 2})
 
 
 def family_of(files: Sequence[Found], *, direction: str | None = None) -> Family:

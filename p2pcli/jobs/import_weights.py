@@ -17,7 +17,7 @@ from p2pcli.inference.model_file import ModelInfo, read_model, save_model
 from p2pcli.inference.modes import inference_mode
 from p2pcli.inference.weights_file import PublishedOptions, read_options_beside, read_weights
 from p2pcli.io.atomic import require_free, require_outside
-from p2pcli.jobs.import_family import Family, Found, described, family_of
+from p2pcli.jobs.import_family import Family, Found, as_of_one_code, described, family_of
 from p2pcli.jobs.import_recipe import Direction, Instances, Told, recipe_of
 from p2pcli.nets import Network
 from p2pcli.nets.blocks import Statistics
@@ -112,7 +112,7 @@ def import_weights(
     _require_place(target, paths, overwrite=overwrite)
     told = Told(direction, statistics, dropout, doublings, labels, instances)
     text = read_options_beside(paths[0]) if paths else PublishedOptions()
-    found = [_found(path, told, text) for path in paths]
+    found = as_of_one_code([_found(path, told, text) for path in paths], netg=text.generator)
     family = family_of(found, direction=text.direction)
     report = ImportReport(target, dry_run=dry_run)
     title = f"imported from {paths[0].name}" if paths else ""

@@ -180,6 +180,39 @@ def test_the_first_stage_beside_the_local_enhancer_becomes_a_model_of_its_own(tm
     assert equal(state_of(state, "generator"), networks["G_stage1"].state_dict())
 
 
+def pix2pixhd_of_two() -> dict[str, nn.Module]:
+    two = {"channels": 2, "downsamplings": 2, "blocks": 1, **HD_PLANES}
+    return {**pix2pixhd(), "G": GENERATORS["pix2pixhd_global"](**two)}
+
+
+@pytest.mark.parametrize(
+    ("names", "text"), [("GE", ""), ("GD", "label_nc: 6\n"), ("G", "netG: global\n"), ("GED", "")]
+)
+def test_a_global_generator_of_two_downsamplings_is_told_from_a_resnet_by_what_lies_beside(
+    tmp_path: Path, names: str, text: str
+) -> None:
+    networks = {name: network for name, network in pix2pixhd_of_two().items() if name in names}
+    if names == "GD":
+        networks["D"] = DISCRIMINATORS["multiscale"](channels=2, input_channels=10)
+    files = files_of(networks, tmp_path / "in")
+    (tmp_path / "in" / "opt.txt").write_text(text, encoding="utf-8")
+    report = import_weights(files, tmp_path / "model.safetensors")
+    recipe = read_model(report.output)[1]
+    assert (recipe.generator.name, recipe.generator.downsamplings) == ("pix2pixhd_global", 2)
+    assert recipe.data.labels == (3 if "E" in names else 6)
+    assert report.networks[0].startswith("pix2pixhd_global generator: ")
+
+
+def test_the_first_stage_of_two_downsamplings_is_known_beside_its_local_enhancer(tmp_path: Path) -> None:
+    options = {"downsamplings": 2, "blocks": 1, **HD_PLANES}
+    networks = {
+        "G": GENERATORS["pix2pixhd_local"](channels=1, local_blocks=1, **options),
+        "G_stage1": GENERATORS["pix2pixhd_global"](channels=2, **options),
+    }
+    report = import_weights(files_of(networks, tmp_path / "in"), tmp_path / "model.safetensors")
+    assert [path.name for path in report.outputs] == ["model.safetensors", "model.global.safetensors"]
+
+
 @pytest.mark.parametrize(
     ("text", "told", "expected"),
     [
