@@ -171,7 +171,7 @@ def _refuse_other_formats(path: Path) -> None:
     if not has_header and head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise UsageError(
             f"{path}: a PyTorch pickle, which can run code when it is opened, so it was not. Expected a "
-            f".safetensors file that p2p train wrote: model.safetensors or best.safetensors of a run."
+            f".safetensors file of p2p train. Published weights: p2p import {path} -o model.safetensors."
         )
     raise UsageError(
         f"{path}: not a model file, or cut short ({size} bytes). Expected a .safetensors file that p2p "
@@ -184,7 +184,7 @@ def _parse_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str,
     if text is None:
         raise UsageError(
             f"{path}: safetensors without p2p metadata, so its architecture is unknown. Expected a file that "
-            f"p2p train wrote."
+            f"p2p train wrote. Published weights: p2p import {path} -o model.safetensors."
         )
     try:
         about = json.loads(text)

@@ -11,6 +11,16 @@ from torch import nn
 from p2pcli.nets.blocks import BatchNorm2d, Dropout, Statistics
 
 
+def set_modes(network: nn.Module, *, statistics: Statistics, dropout: bool) -> None:
+    """Let `network` evaluate from now on, under the given `statistics` and `dropout`."""
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, BatchNorm2d):
+            module.statistics = statistics
+        elif isinstance(module, Dropout):
+            module.active_in_eval = dropout
+
+
 @contextmanager
 def inference_mode(
     network: nn.Module, *, statistics: Statistics = "sample", dropout: bool = False
@@ -23,11 +33,7 @@ def inference_mode(
     training = {module: module.training for module in network.modules()}
     norms = {m: m.statistics for m in network.modules() if isinstance(m, BatchNorm2d)}
     dropouts = {m: m.active_in_eval for m in network.modules() if isinstance(m, Dropout)}
-    network.eval()
-    for norm in norms:
-        norm.statistics = statistics
-    for layer in dropouts:
-        layer.active_in_eval = dropout
+    set_modes(network, statistics=statistics, dropout=dropout)
     try:
         with torch.no_grad():
             yield network

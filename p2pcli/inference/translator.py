@@ -18,7 +18,7 @@ from p2pcli.inference.device import choose_device, describe_device
 from p2pcli.inference.fitting import as_images, pad, require_picture, runs_of_equals, with_channels
 from p2pcli.inference.looks import Looks, looks_in
 from p2pcli.inference.model_file import ModelInfo, generator_in, read_model
-from p2pcli.inference.modes import inference_mode
+from p2pcli.inference.modes import inference_mode, set_modes
 from p2pcli.inference.outside import dtype_for, is_from_outside, read_outside, require_no_modes, tiling_for
 from p2pcli.inference.precision import free_memory, pick_dtype, reduced_copy
 from p2pcli.inference.preparation import Preparation, Prepare, preparation_for
@@ -73,7 +73,11 @@ def load_model(
             f"{file}: holds a {info.role}, which translates nothing. Give it the generator's file."
         )
     network, recipe = generator_in(file, state, recipe, direction=direction)
-    network = network.to(where).eval().requires_grad_(False)
+    network = network.to(where).requires_grad_(False)
+    statistics = statistics or recipe.inference.statistics
+    dropout = recipe.inference.dropout if dropout is None else dropout
+    # Who calls `.network` gets what the translator makes.
+    set_modes(network, statistics=statistics, dropout=dropout)
     return Translator(
         network,
         recipe.data,
@@ -86,8 +90,8 @@ def load_model(
         info=info,
         device=where,
         dtype=dtype,
-        statistics=statistics or recipe.inference.statistics,
-        dropout=recipe.inference.dropout if dropout is None else dropout,
+        statistics=statistics,
+        dropout=dropout,
         preparation=preparation_for(recipe, info, prepare=prepare, seed=seed),
         seed=seed,
     )
@@ -168,7 +172,7 @@ class Translator:
     ) -> None:
         self.network = network
         """float32 (B, C, H, W) in [-1, 1] → the same, `scale` times as large, for sides that `size_needs`
-        allows."""
+        allows; under `statistics` and `dropout`."""
         self.data = data
         """What the network sees and makes."""
         self.scale = scale
@@ -272,11 +276,11 @@ class Translator:
         """
         if image.dtype not in (np.uint8, np.uint16):
             raise UsageError(f"an image is uint8 or uint16, not {image.dtype}. Convert it first.")
-        channels = self.data.input_channels
-        if channels not in (1, 3):
+        channels, made = self.data.input_channels, self.data.target_channels
+        if channels not in (1, 3) or made not in (1, 3, 4):
             raise UsageError(
-                f"{self.path}: its network sees {channels} channels (labels, several pictures); a picture "
-                "has 1 or 3. Feed it tensors: load_model(path).network."
+                f"{self.path}: its network makes {made} channels of {channels} (labels, several pictures); a "
+                "picture has 1 or 3. Feed it tensors: load_model(path).network."
             )
         if self.preparation.apply is not None:
             image = self.preparation.apply(image, key)

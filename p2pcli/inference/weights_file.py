@@ -39,8 +39,12 @@ class PublishedOptions:
     """Planes of the label map; 0: the input is a picture."""
     instances: bool | None = None
     """Whether a plane of instance boundaries follows."""
-    dontcare: bool | None = None
-    """Whether the label map has one more plane for "unknown"."""
+    features: int | None = None
+    """Planes after those that a pix2pixHD encoder fills; 0: there are none."""
+    dataset: str | None = None
+    """SPADE's dataset_mode."""
+    generator: str | None = None
+    """netG: unet_256, resnet_9blocks, global, …"""
 
 
 def read_weights(path: Path) -> dict[str, Any]:
@@ -65,8 +69,8 @@ def read_weights(path: Path) -> dict[str, Any]:
             values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load names no common type for what damaged and hostile files raise
         raise UsageError(
-            f"{path}: not opened: a damaged file, or a pickle that holds more than tensors, which could run "
-            f"code ({_first_line(error)}). Expected a state dict: torch.save(net.state_dict(), FILE)."
+            f"{path}: not opened: {_why_unreadable(head, error)}. Expected a state dict: "
+            "torch.save(net.state_dict(), FILE)."
         ) from None
     if not isinstance(values, Mapping):
         raise UsageError(
@@ -102,8 +106,18 @@ def _parse_options(path: Path) -> PublishedOptions:
         size=int(size) if size.isdecimal() else None,
         labels=int(labels) if labels.isdecimal() else None,
         instances=_NEGATED.get(options.get("no_instance", "")),
-        dontcare={"True": True, "False": False}.get(options.get("contain_dontcare_label", "")),
+        features=_features(options),
+        dataset=options.get("dataset_mode"),
+        generator=options.get("netG", options.get("which_model_netG")),
     )
+
+
+def _features(options: Mapping[str, str]) -> int | None:
+    used = [options[name] for name in ("instance_feat", "label_feat") if name in options]
+    count = options.get("feat_num", "")
+    if not used:
+        return None
+    return int(count) if "True" in used and count.isdecimal() else 0
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
@@ -118,5 +132,20 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _first_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+def _why_unreadable(head: bytes, error: BaseException) -> str:
+    """What a file is that `torch.load` refused; its own words advise to load without `weights_only`."""
+    said = str(error)
+    if not head:
+        return "an empty file"
+    if "TorchScript" in said:
+        return "a TorchScript archive, which is a program"
+    if ".tar format" in said:
+        return "a tar archive, as torch wrote before 2017, or nothing of torch's"
+    is_torch = head.startswith((b"PK", b"\x80"))
+    named = re.search(r"GLOBAL ([\w.]+)", said)
+    if named or (is_torch and "Weights only load failed" in said):
+        what = f" ({named[1]})" if named else ""
+        return f"a pickle that holds more than tensors{what}, which could run code"
+    if is_torch:
+        return "a PyTorch file that was cut short or damaged; copy it again"
+    return "neither a PyTorch nor a safetensors file"

@@ -149,6 +149,17 @@ def require_outside(output: Path, sources: Iterable[str | Path], *, may_be_below
             )
 
 
+def require_free(place: Path, *, overwrite: bool) -> None:
+    """Raise `UsageError` where no file can be at `place`, or one is there that must not be overwritten."""
+    if place.is_dir():
+        raise UsageError(f"{place}: a folder. Name a file in it with -o.")
+    above = next(folder for folder in place.parents if folder.exists())
+    if not above.is_dir():
+        raise UsageError(f"{place}: {above} is a file, not a folder. Name another -o.")
+    if place.exists() and not overwrite:
+        raise UsageError(f"{place}: is there already. Name another -o, or add --overwrite.")
+
+
 def _temporary_sibling(path: Path, suffix: str) -> Path:
     # A file name holds 255 bytes at most, of which pid, random part and suffix need some 40.
     name = os.fsdecode(os.fsencode(path.name)[:200])

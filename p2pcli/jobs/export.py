@@ -13,6 +13,7 @@ from p2pcli.errors import ExitCode, UsageError, did_you_mean
 from p2pcli.events import Note, Observer, Stop, ignore
 from p2pcli.inference.model_file import read_model
 from p2pcli.inference.translator import model_in
+from p2pcli.io.atomic import require_free, require_outside
 from p2pcli.jobs.published_options import published_options
 from p2pcli.nets.detect import Detected, detect
 from p2pcli.plan import Tally
@@ -20,7 +21,7 @@ from p2pcli.recipe import Recipe
 from p2pcli.tasks.networks import states_by_name
 from p2pcli.training.checkpoint import write_tensors
 from p2pcli.training.run_folder import RunFolder
-from p2pcli.training.stored import States, stored_beside, stored_networks
+from p2pcli.training.stored import States, discriminators_beside, stored_beside, stored_networks
 
 FORMATS = ("pth",)
 
@@ -97,12 +98,13 @@ def export_weights(
     if to not in FORMATS:
         raise UsageError(f"no format '{to}' to export to. {did_you_mean(to, FORMATS)}")
     target, source = Path(output), model_in(Path(model))
+    _require_pth(target)
     states, recipe = _networks(Path(model), source)
     found = _recognised(states, recipe, source, observe)
     places = _places(found, target)
     for place in places.values():
-        if place.exists() and not overwrite:
-            raise UsageError(f"{place}: is there already. Name another -o, or add --overwrite.")
+        require_outside(place, [source, discriminators_beside(source)])
+        require_free(place, overwrite=overwrite)
     report = ExportReport(target, source, Tally(planned=len(found)), dry_run=dry_run)
     report.options = published_options(found, recipe)
     report.sizes = {place: _bytes_of(found[name]) for name, place in places.items()}
@@ -122,6 +124,13 @@ def export_weights(
     report.tally.close(interrupted=report.interrupted)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _require_pth(target: Path) -> None:
+    """Raise `UsageError` for another ending: a pickle called .safetensors would be read by nobody."""
+    if target.suffix not in (".pth", ".pt"):
+        hint = target / "latest_net_G.pth" if target.is_dir() else target.with_suffix(".pth")
+        raise UsageError(f"{target}: expected a name that ends in .pth. Use -o {hint}.")
 
 
 def _bytes_of(network: Detected) -> int:

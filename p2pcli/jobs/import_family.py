@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from p2pcli.errors import UsageError
+from p2pcli.nets.blocks import has_bias
 from p2pcli.nets.detect import Detected
 from p2pcli.tasks.unpaired import DIRECTIONS, UNPAIRED_JUDGES
 
 ENCODER_NAMES = {"pix2pixhd_features": "feature_encoder", "spade_style": "style_encoder"}
 """Encoder → what a task calls it."""
+
+_PIX2PIXHD_ALONE = {"pix2pixhd_local", "pix2pixhd_features", "multiscale"}
+"""Networks that come with pix2pixHD's generators only."""
 
 _LETTER = re.compile(r"(?:^|[^A-Za-z])(?:net)?[GD]_?([AB])(?![A-Za-z])")
 """The end of latest_net_G_A, netD_B, …: CycleGAN's two ways."""
@@ -66,9 +70,31 @@ class Family:
         return next((one.detected for one in self.discriminators.values()), None)
 
 
-def family_of(files: Sequence[Found]) -> Family:
+def as_of_one_code(files: Sequence[Found], *, netg: str | None) -> list[Found]:
+    """`files` where a ResNet is pix2pixHD's global generator, if `netg` or a file beside it is pix2pixHD's.
+
+    With two down-samplings the two have the same keys, and are the same function.
+    """
+    networks = {one.detected.network for one in files}
+    if netg != "global" and not networks & _PIX2PIXHD_ALONE:
+        return list(files)
+    return [replace(one, detected=_as_global(one.detected)) for one in files]
+
+
+def _as_global(one: Detected) -> Detected:
+    options = dict(one.options)
+    if one.network != "resnet" or options.pop("dropout"):
+        return one
+    bias = options.pop("bias")
+    if not (has_bias(options["norm"]) if bias is None else bias):
+        return one
+    return replace(one, network="pix2pixhd_global", options=options | {"downsamplings": 2})
+
+
+def family_of(files: Sequence[Found], *, direction: str | None = None) -> Family:
     """The networks of `files` as those of one run: pix2pix, CycleGAN, pix2pixHD or SPADE.
 
+    `direction` is that of the run, as its option text says: "BtoA" had CycleGAN's G_A translate B to A.
     Raises `UsageError` where they do not belong together.
     """
     generators, discriminators, encoders = (
@@ -81,7 +107,9 @@ def family_of(files: Sequence[Found]) -> Family:
         generators = [one for one in generators if one is not coarse]
     _require_at_most(2, generators, "generators")
     if len(generators) == 2:
-        return _unpaired(generators, discriminators, encoders)
+        family = _unpaired(generators, discriminators, encoders)
+        # Without letters it is the order given that says which is which.
+        return _turned(family) if direction == "BtoA" and not family.assumed else family
     _require_at_most(1, discriminators, "discriminators")
     named = dict(zip(("generator",), generators, strict=False)) | _named_encoder(encoders, generators)
     return Family("paired", named, dict(zip(("discriminator",), discriminators, strict=False)), coarse)
@@ -139,6 +167,17 @@ def _unpaired(
         judges,
         assumed=(assumed,) if guessed else (),
     )
+
+
+def _turned(family: Family) -> Family:
+    """`family` with each network in the other's place."""
+
+    def changed(networks: Mapping[str, Found]) -> dict[str, Found]:
+        return dict(zip(networks, reversed([*networks.values()]), strict=True))
+
+    generators = changed(family.generators)
+    said = f"{generators['BtoA'].path.name} translates B to A (the option text: direction BtoA)"
+    return Family("unpaired", generators, changed(family.discriminators), assumed=(said,))
 
 
 def _in_order(files: Sequence[Found]) -> tuple[Found, Found]:

@@ -13,6 +13,7 @@ from p2pcli.jobs.import_family import Family
 from p2pcli.nets.blocks import BatchNorm2d, Statistics
 from p2pcli.nets.detect import Detected
 from p2pcli.recipe import Recipe, load_recipe, parse_recipe
+from p2pcli.tasks.unpaired import DIRECTIONS
 
 Direction = Literal["AtoB", "BtoA"]
 Instances = Literal["inst", "labels", "none"]
@@ -34,6 +35,9 @@ _KNOWN_PLANES: dict[int, dict[str, Any]] = {
     151: {"labels": 151},
 }
 """COCO-Stuff and ADE20K, as SPADE was published. ADE20K's weights expect labels as they are, 0 unknown."""
+
+_TAKES_FEATURES = ("pix2pixhd_global", "pix2pixhd_local")
+"""Generators whose last channels an encoder may fill."""
 
 _UNKNOWN = 255
 """The label that published data mean by "unknown"."""
@@ -69,7 +73,7 @@ def recipe_of(family: Family, told: Told, text: PublishedOptions, *, title: str)
         assumed += planes.assumed
         data["target_channels"] = generator.options["output_channels"]
     if family.task == "paired":
-        direction = told.direction or text.direction or _direction_of_name(family)
+        direction = told.direction or _direction_of_name(family, text.direction) or text.direction
         data["direction"] = direction or "AtoB"
         if direction is None and data.get("labels") is None:
             assumed.append("direction AtoB (--direction BtoA)")
@@ -79,6 +83,9 @@ def recipe_of(family: Family, told: Told, text: PublishedOptions, *, title: str)
             f"translate --direction {told.direction} chooses."
         )
     values["discriminator"] = _judge(family, data, base["discriminator"])
+    if generator is not None and _colourises(family, generator, told):
+        data |= {"color": "lab", "input_channels": 3, "target_channels": 3}
+        assumed.append("1 plane in and 2 out are L, and a and b of Lab: colourisation as published")
     if family.encoder is not None:
         values["encoder"] = section_of(family.encoder)
         values["losses"] |= {"kld": 0.05} if family.encoder.network == "spade_style" else {}
@@ -87,6 +94,12 @@ def recipe_of(family: Family, told: Told, text: PublishedOptions, *, title: str)
     statistics, more = _statistics(family, told)
     values["inference"] = {"statistics": statistics}
     return parse_recipe(values, where=title), [*assumed, *more, *_invisible(family, told, text)]
+
+
+def _colourises(family: Family, generator: Detected, told: Told) -> bool:
+    """True for pix2pix's --model colorization: no picture has two channels."""
+    planes = (generator.options["input_channels"], generator.options["output_channels"])
+    return family.task == "paired" and planes == (1, 2) and told.labels is None
 
 
 def section_of(one: Detected) -> dict[str, Any]:
@@ -101,11 +114,11 @@ def _base_of(family: Family) -> str:
     return PUBLISHED_AS["resnet" if family.generator is None else family.generator.network]
 
 
-def _direction_of_name(family: Family) -> Direction | None:
-    """CycleGAN's G_B alone goes from B to A."""
+def _direction_of_name(family: Family, of_run: str | None) -> str | None:
+    """CycleGAN's G_A alone goes the way `of_run`, which None leaves at AtoB, and its G_B the other way."""
     alone = family.generators.get("generator") or family.discriminators.get("discriminator")
-    letters: dict[str, Direction] = {"A": "AtoB", "B": "BtoA"}
-    return letters.get(alone.letter) if alone is not None else None
+    ways = DIRECTIONS if of_run != "BtoA" else tuple(reversed(DIRECTIONS))
+    return dict(zip("AB", ways, strict=True)).get(alone.letter) if alone is not None else None
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,14 @@ def _planes(family: Family, generator: Detected, told: Told, text: PublishedOpti
                 f"{family.encoder.options['output_channels']} of them. Expected a picture or a label map and "
                 f"instance boundaries beside; these two are not of one training run."
             )
+    elif family.encoder is None and text.features and generator.network in _TAKES_FEATURES:
+        raise UsageError(
+            f"the generator sees {count} channels, {text.features} of them features (option text: feat_num). "
+            "Expected their encoder beside it: name that file as well, such as latest_net_E.pth."
+        )
     labels = text.labels if told.labels is None else told.labels
+    if told.labels is None and text.dataset == "ade20k" and count in _KNOWN_PLANES:
+        return _Planes(_KNOWN_PLANES[count])
     is_picture = count in (1, 3) and not has_features
     if labels is None and (is_picture or generator.network not in SEES_LABELS):
         return _Planes({"input_channels": count})
@@ -154,8 +174,9 @@ def _label_planes(count: int, labels: int, *, where: Instances) -> dict[str, Any
     with_edges = where != "none" and rest > 0
     if rest - with_edges not in (0, 1):
         raise UsageError(
-            f"--labels {labels}: the network sees {count} planes. Expected as many labels, or one or two "
-            f"fewer, where instance boundaries or an unknown label have a plane of their own."
+            f"{labels} labels (--labels, or label_nc of the option text): the network sees {count} planes. "
+            "Expected as many labels, or one or two fewer, where boundaries or an unknown label have "
+            "a plane of their own; features need their encoder's file beside, such as latest_net_E.pth."
         )
     keys: dict[str, Any] = {"labels": labels}
     if rest - with_edges:
@@ -178,9 +199,12 @@ def _judge(family: Family, data: dict[str, Any], base: dict[str, Any]) -> dict[s
         data["input_channels"] = seen - data["target_channels"]
     condition = _condition_planes(data)
     if is_conditional and seen != condition + data["target_channels"]:
+        has_none = family.encoder is None and seen < condition + data["target_channels"]
+        takes_some = family.generator is not None and family.generator.network in _TAKES_FEATURES
+        hint = " Features need their encoder: name latest_net_E.pth too." if has_none and takes_some else ""
         raise UsageError(
             f"the discriminator sees {seen} channels, and the generator {condition} in and "
-            f"{data['target_channels']} out. Expected those of one training run."
+            f"{data['target_channels']} out. Expected those of one training run.{hint}"
         )
     return section | {"conditional": is_conditional}
 

@@ -16,7 +16,8 @@ from p2pcli.events import Note, Observer, Stop, ignore
 from p2pcli.inference.model_file import ModelInfo, read_model, save_model
 from p2pcli.inference.modes import inference_mode
 from p2pcli.inference.weights_file import PublishedOptions, read_options_beside, read_weights
-from p2pcli.jobs.import_family import Family, Found, described, family_of
+from p2pcli.io.atomic import require_free, require_outside
+from p2pcli.jobs.import_family import Family, Found, as_of_one_code, described, family_of
 from p2pcli.jobs.import_recipe import Direction, Instances, Told, recipe_of
 from p2pcli.nets import Network
 from p2pcli.nets.blocks import Statistics
@@ -107,15 +108,18 @@ def import_weights(
     started = time.monotonic()
     paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
     target = Path(output)
+    _require_once(paths)
+    _require_place(target, paths, overwrite=overwrite)
     told = Told(direction, statistics, dropout, doublings, labels, instances)
     text = read_options_beside(paths[0]) if paths else PublishedOptions()
-    found = [_found(path, told, text) for path in paths]
-    family = family_of(found)
+    found = as_of_one_code([_found(path, told, text) for path in paths], netg=text.generator)
+    family = family_of(found, direction=text.direction)
     report = ImportReport(target, dry_run=dry_run)
     title = f"imported from {paths[0].name}" if paths else ""
     model_files, report.assumed = _model_files(family, told, text, target=target, title=title)
     report.tally.planned = sum(len(one.found) for one in model_files)
-    _require_free([one.place for one in model_files], overwrite=overwrite)
+    for one in model_files:
+        _require_place(one.place, paths, overwrite=overwrite)
     report.networks = [described(one.detected) for one in found]
     report.quirks = [quirk for one in found for quirk in one.detected.quirks]
     for line in report.networks:
@@ -157,10 +161,6 @@ def _model_files(
     """What goes where, and what was assumed. Raises `UsageError` where there is nothing, or no place."""
     if not (family.generators or family.discriminators):
         raise UsageError("no weights were named. Expected files such as latest_net_G.pth.")
-    if target.suffix != ".safetensors":
-        raise UsageError(
-            f"{target}: expected a name that ends in .safetensors. Use -o {target.stem}.safetensors."
-        )
     recipe, assumed = recipe_of(family, told, text, title=title)
     files = []
     if family.generators:
@@ -176,10 +176,22 @@ def _model_files(
     return files, assumed
 
 
-def _require_free(places: Sequence[Path], *, overwrite: bool) -> None:
-    for place in places:
-        if place.exists() and not overwrite:
-            raise UsageError(f"{place}: is there already. Name another -o, or add --overwrite.")
+def _require_once(paths: Sequence[Path]) -> None:
+    seen = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise UsageError(f"{path}: named twice. Expected every network of a run once.")
+        seen.add(path.resolve())
+
+
+def _require_place(place: Path, sources: Sequence[Path], *, overwrite: bool) -> None:
+    """Raise `UsageError` where a model file cannot, or may not, go to `place`."""
+    if place.suffix != ".safetensors":
+        name = "model.safetensors" if place.is_dir() else f"{place.stem}.safetensors"
+        hint = place / name if place.is_dir() else place.with_name(name)
+        raise UsageError(f"{place}: expected a name that ends in .safetensors. Use -o {hint}.")
+    require_outside(place, sources, may_be_below=True)
+    require_free(place, overwrite=overwrite)
 
 
 def _save_verified(one: _ModelFile) -> None:

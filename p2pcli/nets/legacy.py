@@ -11,7 +11,17 @@ from torch import Tensor
 from p2pcli.errors import UsageError
 from p2pcli.nets.blocks import AffineInstanceNorm2d, BatchNorm2d, InstanceNorm2d, Network
 
-_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "generator", "netG")
+_WRAPPERS = (
+    "params_ema",
+    "params",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "generator",
+    "netG",
+    "net_G",
+    "G",
+)
 """Keys under which a state dict lies in other projects' files, best first."""
 
 _PREFIXES = ("module.", "_orig_mod.", "netG.", "netD.")
@@ -24,12 +34,11 @@ def unwrapped(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
     Raises `UsageError` where there is none, or where a weight is not finite.
     """
     quirks: list[str] = []
-    for name in _WRAPPERS:
-        inner = values.get(name)
-        if isinstance(inner, Mapping) and inner:
-            quirks.append(f"weights lay under '{name}'")
-            values = inner
-            break
+    while name := next((name for name in _WRAPPERS if _is_filled(values.get(name))), None):
+        others = [other for other, value in values.items() if other != name and _is_filled(value)]
+        beside = f"; left out, beside it: {', '.join(others)}" if others else ""
+        quirks.append(f"weights lay under '{name}'{beside}")
+        values = values[name]
     strange = [name for name, value in values.items() if not isinstance(value, Tensor)]
     if strange or not values:
         found = f"'{strange[0]}' is a {type(values[strange[0]]).__name__}" if strange else "it is empty"
@@ -49,6 +58,10 @@ def unwrapped(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
                 "Take an earlier checkpoint."
             )
     return converted, quirks
+
+
+def _is_filled(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value)
 
 
 def fitted(state: Mapping[str, Tensor], network: Network) -> tuple[dict[str, Tensor], list[str]]:
@@ -107,16 +120,27 @@ def _without_prefixes(values: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], 
 
 
 def _add_right_vectors(result: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    """torch before 1.0 saved no weight_v: it follows from weight_orig and weight_u."""
+    """torch before 1.0 saved no weight_v: it follows from weight_orig and weight_u.
+
+    Its `weight`, which lay beside them, was what evaluation used: weight_v gets the length that gives it.
+    """
     lacking = [key for key in wanted if key.endswith(".weight_v") and key not in result]
     for key in lacking:
         stem = key.removesuffix("weight_v")
         weight, left = result.get(f"{stem}weight_orig"), result.get(f"{stem}weight_u")
         if weight is None or left is None or weight.shape != wanted[f"{stem}weight_orig"].shape:
             continue
-        if left.shape == wanted[f"{stem}weight_u"].shape:
-            right = weight.flatten(1).t() @ left
-            result[key] = torch.nn.functional.normalize(right, dim=0, eps=1e-12)
+        if left.shape != wanted[f"{stem}weight_u"].shape:
+            continue
+        matrix = weight.flatten(1)
+        right = torch.nn.functional.normalize(matrix.t() @ left, dim=0, eps=1e-12)
+        divided = result.get(f"{stem}weight")
+        if divided is not None and divided.shape == weight.shape:
+            del result[f"{stem}weight"]
+            # By least squares, since single values may be 0.
+            sigma = (weight * divided).sum() / (divided * divided).sum()
+            right *= sigma / (left @ (matrix @ right))
+        result[key] = right
     return [f"{len(lacking)} spectral-norm vectors computed"] if lacking else []
 
 

@@ -61,6 +61,22 @@ def test_a_picture_that_fits_is_what_the_network_alone_makes_of_it(tiny_model):
     assert np.array_equal(translator(image), alone)
 
 
+@pytest.mark.parametrize("statistics", [None, "sample", "running"])
+def test_the_network_called_alone_has_the_statistics_of_the_model(tiny_model, statistics):
+    translator = load_model(tiny_model(), precision="float32", device="cpu", statistics=statistics)
+    image = noise(64, 32)
+    alone = to_images(translator.network(to_batch([image])))[0]
+    assert np.array_equal(translator(image), alone)
+
+
+@pytest.mark.parametrize("channels", [{"input_channels": 7}, {"target_channels": 2}])
+def test_a_network_that_sees_or_makes_no_picture_says_so(tiny_model, channels):
+    with pytest.raises(
+        UsageError, match=r"makes \d channels of \d .*; a picture has 1 or 3\. Feed it tensors"
+    ):
+        load_model(tiny_model(data=channels))(noise(32, 32))
+
+
 def test_padding_is_a_reflection_around_the_middle(tiny_model):
     translator = load_model(tiny_model(), precision="float32", device="cpu")
     image = noise(32, 28)

@@ -147,6 +147,28 @@ def test_one_of_cyclegans_generators_alone_knows_its_way_by_its_name(tmp_path: P
     assert read_model(report.output)[1].data.direction == "BtoA"
 
 
+@pytest.mark.parametrize(("letter", "of_run"), [("A", "AtoB"), ("B", "AtoB"), ("A", "BtoA"), ("B", "BtoA")])
+def test_the_option_text_of_a_cyclegan_run_does_not_turn_its_generator_b_round(
+    tmp_path: Path, letter: str, of_run: str
+) -> None:
+    (tmp_path / "train_opt.txt").write_text(f"direction: {of_run}\n", encoding="utf-8")
+    file = saved(ResNet(channels=2, blocks=1), tmp_path / f"latest_net_G_{letter}.pth")
+    report = import_weights(file, tmp_path / "model.safetensors")
+    expected = "AtoB" if (letter, of_run) in (("A", "AtoB"), ("B", "BtoA")) else "BtoA"
+    assert read_model(report.output)[1].data.direction == expected
+
+
+def test_a_cyclegan_trained_from_b_to_a_has_its_generator_a_translate_b(tmp_path: Path) -> None:
+    networks = cyclegan()
+    files = files_of(networks, tmp_path / "in")
+    (tmp_path / "in" / "train_opt.txt").write_text("direction: BtoA\n", encoding="utf-8")
+    report = import_weights(files, tmp_path / "model.safetensors")
+    state = read_model(report.output)[0]
+    assert equal(state_of(state, "BtoA"), networks["G_A"].state_dict())
+    assert equal(state_of(read_model(report.outputs[1])[0], "D_B"), networks["D_A"].state_dict())
+    assert report.assumed == ["latest_net_G_A.pth translates B to A (the option text: direction BtoA)"]
+
+
 def test_the_first_stage_beside_the_local_enhancer_becomes_a_model_of_its_own(tmp_path: Path) -> None:
     networks = {**pix2pixhd_local(), "G_stage1": pix2pixhd()["G"]}
     report = import_weights(files_of(networks, tmp_path / "in"), tmp_path / "model.safetensors")
@@ -156,6 +178,39 @@ def test_the_first_stage_beside_the_local_enhancer_becomes_a_model_of_its_own(tm
     state, recipe, _ = read_model(report.outputs[2])
     assert recipe.generator.name == "pix2pixhd_global"
     assert equal(state_of(state, "generator"), networks["G_stage1"].state_dict())
+
+
+def pix2pixhd_of_two() -> dict[str, nn.Module]:
+    two = {"channels": 2, "downsamplings": 2, "blocks": 1, **HD_PLANES}
+    return {**pix2pixhd(), "G": GENERATORS["pix2pixhd_global"](**two)}
+
+
+@pytest.mark.parametrize(
+    ("names", "text"), [("GE", ""), ("GD", "label_nc: 6\n"), ("G", "netG: global\n"), ("GED", "")]
+)
+def test_a_global_generator_of_two_downsamplings_is_told_from_a_resnet_by_what_lies_beside(
+    tmp_path: Path, names: str, text: str
+) -> None:
+    networks = {name: network for name, network in pix2pixhd_of_two().items() if name in names}
+    if names == "GD":
+        networks["D"] = DISCRIMINATORS["multiscale"](channels=2, input_channels=10)
+    files = files_of(networks, tmp_path / "in")
+    (tmp_path / "in" / "opt.txt").write_text(text, encoding="utf-8")
+    report = import_weights(files, tmp_path / "model.safetensors")
+    recipe = read_model(report.output)[1]
+    assert (recipe.generator.name, recipe.generator.downsamplings) == ("pix2pixhd_global", 2)
+    assert recipe.data.labels == (3 if "E" in names else 6)
+    assert report.networks[0].startswith("pix2pixhd_global generator: ")
+
+
+def test_the_first_stage_of_two_downsamplings_is_known_beside_its_local_enhancer(tmp_path: Path) -> None:
+    options = {"downsamplings": 2, "blocks": 1, **HD_PLANES}
+    networks = {
+        "G": GENERATORS["pix2pixhd_local"](channels=1, local_blocks=1, **options),
+        "G_stage1": GENERATORS["pix2pixhd_global"](channels=2, **options),
+    }
+    report = import_weights(files_of(networks, tmp_path / "in"), tmp_path / "model.safetensors")
+    assert [path.name for path in report.outputs] == ["model.safetensors", "model.global.safetensors"]
 
 
 @pytest.mark.parametrize(
@@ -190,6 +245,42 @@ def test_published_spade_models_are_known_by_their_planes(
     import_weights(saved(network, tmp_path / "G.pth"), tmp_path / "model.safetensors")
     data = read_model(tmp_path / "model.safetensors")[1].data
     assert (data.labels, data.dontcare, data.instances) == expected
+
+
+def test_a_network_of_one_plane_in_and_two_out_colourises(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    networks = {"G": UNet(channels=2, depth=5, input_channels=1, output_channels=2)}
+    networks["D"] = PatchGAN(channels=2, input_channels=3)
+    report = import_weights(files_of(networks, tmp_path / "in"), tmp_path / "m.safetensors")
+    assert "1 plane in and 2 out are L, and a and b of Lab: colourisation as published" in report.assumed
+    assert all(read_model(path)[1].data.color == "lab" for path in report.outputs)
+    gray = np.full((32, 32, 3), 100, np.uint8)
+    coloured = load_model(report.output, device="cpu")(gray)
+    assert coloured.shape == gray.shape
+    assert np.ptp(coloured.mean((0, 1))) > 1
+
+
+@pytest.mark.parametrize("text", ["", "dataset_mode: ade20k\nlabel_nc: 150\ncontain_dontcare_label: True\n"])
+def test_ade20k_has_151_labels_also_where_the_option_text_says_150_and_unknown(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "opt.txt").write_text(f"{text}no_instance: True\n", encoding="utf-8")
+    network = GENERATORS["spade"](channels=1, hidden=2, input_channels=151)
+    import_weights(saved(network, tmp_path / "G.pth"), tmp_path / "m.safetensors")
+    data = read_model(tmp_path / "m.safetensors")[1].data
+    assert (data.labels, data.dontcare, data.instances) == (151, None, None)
+
+
+def test_a_generator_that_sees_features_asks_for_their_encoder(tmp_path: Path) -> None:
+    files = files_of(pix2pixhd(), tmp_path / "in")
+    with pytest.raises(UsageError, match=r"generator 7 in and 3 out\. .* name latest_net_E\.pth too"):
+        import_weights([files[0], files[2]], tmp_path / "m.safetensors")
+    (tmp_path / "in" / "opt.txt").write_text(
+        "label_nc: 3\ninstance_feat: True\nfeat_num: 3\n", encoding="utf-8"
+    )
+    with pytest.raises(UsageError, match=r"7 channels, 3 of them features .* such as latest_net_E\.pth"):
+        import_weights(files[0], tmp_path / "m.safetensors")
+    assert import_weights(files, tmp_path / "m.safetensors").tally.written == 3
 
 
 def test_an_imported_label_network_translates_label_maps(tmp_path: Path) -> None:
@@ -230,7 +321,7 @@ def test_files_of_different_runs_are_refused(tmp_path: Path, networks: Any, said
 
 def test_labels_that_cannot_be_are_refused(tmp_path: Path) -> None:
     network = GENERATORS["pix2pixhd_global"](channels=2, downsamplings=1, blocks=1, input_channels=9)
-    with pytest.raises(UsageError, match="--labels 5: the network sees 9 planes"):
+    with pytest.raises(UsageError, match=r"5 labels .*: the network sees 9 planes"):
         import_weights(saved(network, tmp_path / "G.pth"), tmp_path / "model.safetensors", labels=5)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -172,8 +173,9 @@ def test_a_hostile_pickle_is_refused_and_never_run(tmp_path: Path) -> None:
     ("name", "data", "said"),
     [
         ("absent.pth", None, "cannot be read"),
-        ("empty.pth", b"", "a damaged file"),
-        ("text.pth", b"not weights at all", "a damaged file"),
+        ("empty.pth", b"", "not opened: an empty file. Expected a state dict"),
+        ("text.pth", b"not weights at all", "not opened: neither a PyTorch nor a safetensors file. Expected"),
+        ("tar.pth", bytes(2000), "not opened: a tar archive, as torch wrote before 2017, or nothing"),
         ("cut.safetensors", b"\x10\0\0\0\0\0\0\0{", "not a whole safetensors file"),
     ],
 )
@@ -184,8 +186,30 @@ def test_a_file_that_holds_no_weights_is_refused_by_name(
         (tmp_path / name).write_bytes(data)
     with pytest.raises(UsageError) as error:
         import_weights(tmp_path / name, tmp_path / "model.safetensors")
-    assert str(error.value).startswith(f"{tmp_path / name}: {said}".removesuffix("a damaged file"))
-    assert said in str(error.value)
+    assert str(error.value).startswith(f"{tmp_path / name}: {said}")
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_file_that_was_cut_short_is_called_so(tmp_path: Path, is_zip: bool) -> None:
+    torch.save(small_unet().state_dict(), tmp_path / "G.pth", _use_new_zipfile_serialization=is_zip)
+    data = (tmp_path / "G.pth").read_bytes()
+    (tmp_path / "G.pth").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UsageError) as error:
+        import_weights(tmp_path / "G.pth", tmp_path / "model.safetensors")
+    assert str(error.value) == (
+        f"{tmp_path / 'G.pth'}: not opened: a PyTorch file that was cut short or damaged; copy it again. "
+        "Expected a state dict: torch.save(net.state_dict(), FILE)."
+    )
+
+
+def test_what_a_pickle_holds_besides_tensors_is_named(tmp_path: Path) -> None:
+    torch.save({"weights": small_unet().state_dict(), "options": SimpleNamespace(ngf=2)}, tmp_path / "G.pth")
+    with pytest.raises(UsageError) as error:
+        import_weights(tmp_path / "G.pth", tmp_path / "model.safetensors")
+    assert "a pickle that holds more than tensors (types.SimpleNamespace), which could run code" in str(
+        error.value
+    )
+    assert "weights_only" not in str(error.value)
 
 
 def test_values_that_are_no_network_are_refused_by_name(tmp_path: Path) -> None:
@@ -220,6 +244,35 @@ def test_an_output_that_is_there_stays_unless_told(tmp_path: Path) -> None:
     read_model(tmp_path / "model.safetensors")
 
 
+def test_a_file_named_twice_is_refused_and_not_taken_for_both_ways_of_cyclegan(tmp_path: Path) -> None:
+    file = saved(small_unet(), tmp_path / "G.pth")
+    with pytest.raises(UsageError) as error:
+        import_weights([file, tmp_path / "." / "G.pth"], tmp_path / "model.safetensors")
+    assert str(error.value) == f"{file}: named twice. Expected every network of a run once."
+
+
+def test_an_output_that_is_also_an_input_is_refused_even_with_overwrite(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    file = tmp_path / "G.discriminator.safetensors"
+    save_file(PatchGAN(channels=2).state_dict(), file)
+    files = [saved(small_unet(), tmp_path / "G.pth"), file]
+    for output in (tmp_path / "G.safetensors", file):
+        with pytest.raises(UsageError, match=r"the output .*G\.discriminator\.safetensors is also an input"):
+            import_weights(files, output, overwrite=True)
+
+
+def test_an_output_that_is_a_folder_or_below_a_file_is_refused(tmp_path: Path) -> None:
+    file = saved(small_unet(), tmp_path / "G.pth")
+    (tmp_path / "models.safetensors").mkdir()
+    with pytest.raises(UsageError, match=r"models\.safetensors: a folder\. Name a file in it with -o"):
+        import_weights(file, tmp_path / "models.safetensors", overwrite=True)
+    with pytest.raises(UsageError, match=r"G\.pth is a file, not a folder\. Name another -o"):
+        import_weights(file, file / "model.safetensors")
+    with pytest.raises(UsageError, match=r"ends in \.safetensors\. Use -o .*/model\.safetensors\."):
+        import_weights(file, tmp_path)
+
+
 def test_a_dry_run_recognises_and_writes_nothing(tmp_path: Path) -> None:
     file = saved(small_unet(), tmp_path / "G.pth")
     report = import_weights(file, tmp_path / "model.safetensors", dry_run=True)
@@ -237,6 +290,18 @@ def test_export_refuses_an_output_that_is_there(tmp_path: Path) -> None:
     import_weights(saved(small_unet(), tmp_path / "G.pth"), tmp_path / "m.safetensors")
     with pytest.raises(UsageError, match="is there already"):
         export_weights(tmp_path / "m.safetensors", tmp_path / "G.pth")
+
+
+def test_export_never_writes_over_the_model(tmp_path: Path) -> None:
+    model = tmp_path / "m.safetensors"
+    import_weights(saved(small_unet(), tmp_path / "G.pth"), model)
+    with pytest.raises(UsageError) as error:
+        export_weights(model, model, overwrite=True)
+    assert str(error.value) == f"{model}: expected a name that ends in .pth. Use -o {tmp_path / 'm.pth'}."
+    (tmp_path / "m.pth").symlink_to(model)
+    with pytest.raises(UsageError, match="is also an input"):
+        export_weights(model, tmp_path / "m.pth", overwrite=True)
+    read_model(model)
 
 
 @pytest.mark.real

@@ -17,6 +17,7 @@ from p2pcli.errors import UsageError
 from p2pcli.inference.modes import inference_mode
 from p2pcli.nets import DISCRIMINATORS, ENCODERS, GENERATORS, PatchGAN, ResNet, UNet
 from p2pcli.nets.detect import Detected, detect
+from p2pcli.nets.spectral import SpectralConv2d
 
 REGISTRIES = {"generator": GENERATORS, "discriminator": DISCRIMINATORS, "encoder": ENCODERS}
 
@@ -147,6 +148,18 @@ def test_averaged_weights_are_preferred() -> None:
     assert torch.equal(found.state["model.model.0.weight"], averaged["model.model.0.weight"])
 
 
+def test_a_state_dict_two_containers_deep_is_found() -> None:
+    found = detect({"state_dict": {"model": small_unet()}, "epoch": 3})
+    assert found.quirks == ("weights lay under 'state_dict'", "weights lay under 'model'")
+
+
+def test_what_lies_beside_the_weights_is_said_to_be_left_out() -> None:
+    judge = PatchGAN(channels=2).state_dict()
+    found = detect({"netG": small_unet(), "netD": judge, "epoch": 3, "optimizer": {}})
+    assert found.role == "generator"
+    assert found.quirks == ("weights lay under 'netG'; left out, beside it: netD",)
+
+
 def with_running_statistics(
     state: Mapping[str, Tensor], index_of_norm: str, channels: int
 ) -> dict[str, Tensor]:
@@ -203,6 +216,19 @@ def test_spectral_norm_without_right_vectors_gets_them() -> None:
     rebuilt = detect(old).build().eval()
     # One iteration further the vectors have hardly moved.
     assert torch.allclose(rebuilt(image)[0][-1], network.eval()(image)[0][-1], atol=0.05)
+
+
+def test_spectral_norm_as_torch_0_4_saved_it_gives_the_same_outputs() -> None:
+    torch.manual_seed(0)
+    network = DISCRIMINATORS["spade_multiscale"](input_channels=4, channels=2).eval()
+    old = {key: tensor for key, tensor in network.state_dict().items() if not key.endswith("weight_v")}
+    for name, module in network.named_modules():
+        if isinstance(module, SpectralConv2d):
+            old[f"{name}.weight"] = module.folded().weight.detach()
+    image = torch.randn(1, 4, 32, 32)
+    rebuilt = detect(old).build().eval()
+    for expected, found in zip(network(image), rebuilt(image), strict=True):
+        assert torch.allclose(found[-1], expected[-1], atol=1e-5)
 
 
 def test_half_precision_weights_become_float32() -> None:
