@@ -164,8 +164,8 @@ def _summary(report: TranslateReport, *, dry_run: bool) -> list[str]:
     if report.frames:
         failed = f", {report.frames_failed} of them as in the source" if report.frames_failed else ""
         lines.append(f"{report.frames} film frames{failed}")
-    # Messages of images begin with the file's name, and the path ends with it.
-    failures = [
-        (one.source, one.message.removeprefix(f"{Path(one.source).name}: ")) for one in report.tally.failed
-    ]
-    return [*lines, *(f"failed: {source}: {message}" for source, message in failures[:5])]
+    for one in report.tally.failed[:5]:
+        # Messages of films begin with the path, those of images with the file's name.
+        message = one.message.removeprefix(f"{one.source}: ").removeprefix(f"{Path(one.source).name}: ")
+        lines.append(f"failed: {one.source}: {message}")
+    return lines

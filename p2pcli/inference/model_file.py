@@ -6,6 +6,7 @@ Nothing here unpickles: a file that is not safetensors is refused by its first b
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,7 +154,7 @@ def generator_in(
 
 
 def _refuse_other_formats(path: Path) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - is_dir raises in folders that may not be searched
         raise UsageError(f"{path}: a folder, where a .safetensors model file is expected.")
     try:
         with path.open("rb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -130,10 +131,11 @@ def _bytes_per_pixel(recipe: Recipe, dtype: torch.dtype) -> float:
 
 def model_in(path: Path) -> Path:
     """`path` itself, or in a run folder best.safetensors, else model.safetensors."""
-    if not path.is_dir():
+    # os.path's own: Path's raise in folders that may not be searched.
+    if not os.path.isdir(path):  # noqa: PTH112
         return path
     for name in ("best.safetensors", "model.safetensors"):
-        if (path / name).is_file():
+        if os.path.isfile(path / name):  # noqa: PTH113
             return path / name
     raise UsageError(
         f"{path}: holds neither best.safetensors nor model.safetensors, so it is no finished run. Train "

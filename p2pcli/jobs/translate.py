@@ -17,7 +17,7 @@ from p2pcli.inference.pipeline import BatchSize
 from p2pcli.inference.preparation import Prepare
 from p2pcli.inference.progress import STAGE, Progress
 from p2pcli.inference.translator import Translator, load_model, model_in
-from p2pcli.io.atomic import require_outside, sweep_stale
+from p2pcli.io.atomic import require_folders_above, require_outside, sweep_stale, sweep_stale_of
 from p2pcli.io.base import Listing
 from p2pcli.io.codec import MAX_PIXELS
 from p2pcli.io.listing import list_media
@@ -137,6 +137,7 @@ def _list(
 ) -> Listing:
     given = [sources] if isinstance(sources, str | Path) else list(sources)
     require_outside(target, given, may_be_below=is_default)
+    require_folders_above(target)
     if not is_single and target.exists() and not target.is_dir():
         raise UsageError(f"{target}: a file, where the output folder should be. Name another place with -o.")
     # Other models' results below translated/ are nobody's "."; runs are left out by the listing itself.
@@ -243,7 +244,10 @@ def _work(
     stop: Stop,
 ) -> bool:
     """Pictures first, then film by film; False where `stop` came first. Failures are stored in any case."""
-    if failures is not None and failures.parent.parent.is_dir():
+    if failures is None:
+        for task in todo:
+            sweep_stale_of(task.output)
+    elif failures.parent.parent.is_dir():
         sweep_stale(failures.parent.parent)
     pictures = [task for task in todo if task.entry.kind == "image"]
     films = [task for task in todo if task.entry.kind == "video"]
