@@ -163,7 +163,7 @@ def _tasks(
 ) -> list[Task]:
     entries = listing.entries[:limit]
     if is_single:
-        return [single_task(entries, target)]
+        return [single_task(entries, target, encoding=encoding)]
     return folder_tasks(entries, target, encoding=encoding, channels=translator.data.target_channels)
 
 

@@ -82,3 +82,27 @@ def test_a_name_that_the_disk_does_not_take_fails_in_a_sentence(
     (failure,) = report.tally.failed
     assert (report.tally.written, failure.stage) == (1, "write")
     assert "cannot be written (File name too long). Make room for it or choose" in failure.message
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "b.avi", "b.heic"])
+def test_a_suffix_that_a_picture_is_not_written_as_is_refused(
+    tmp_path: Path, tiny_model: Callable[..., Path], name: str
+):
+    source = photo(tmp_path / "a.png")
+    with pytest.raises(
+        UsageError, match=r"a\.png is a picture, which is not written as '\.\w+'\. Choose one of"
+    ):
+        translate(source, model=tiny_model(), output=tmp_path / name, device="cpu")
+    assert not (tmp_path / name).exists()
+
+
+def test_a_named_file_and_another_encoding_contradict(tmp_path: Path, tiny_model: Callable[..., Path]):
+    source = photo(tmp_path / "a.png")
+    with pytest.raises(UsageError, match=r"b\.png and --encoding jpg ask for two formats"):
+        translate(source, model=tiny_model(), output=tmp_path / "b.png", encoding="jpg", device="cpu")
+
+
+def test_an_unknown_encoding_lists_the_known_ones(tmp_path: Path, tiny_model: Callable[..., Path]):
+    source = photo(tmp_path / "a.png")
+    with pytest.raises(UsageError, match=r"cannot be written as 'mp3'\. Known: png, apng, jpg"):
+        translate(source, model=tiny_model(), output=tmp_path / "out", encoding="mp3", device="cpu")
