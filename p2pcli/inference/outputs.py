@@ -56,9 +56,10 @@ def single_task(entries: Sequence[Entry], output: Path, *, encoding: str | None 
             f"{output}: {entries[0].path.name} is {'a picture' if is_picture else 'a film'}, which is not "
             f"written as '{output.suffix}'. Choose one of {', '.join(known)}, or a folder."
         )
-    if is_picture and encoding and _wanted(encoding) != output.suffix.lower():
+    if is_picture and encoding and ENCODABLE[_wanted(encoding)] != ENCODABLE[output.suffix.lower()]:
         raise UsageError(
-            f"{output} and --encoding {encoding} ask for two formats. Leave --encoding out: the suffix decides."
+            f"{output} and --encoding {encoding} ask for two formats. Leave --encoding out: the file's name "
+            "tells the format."
         )
     return Task(entries[0], output, output.name)
 

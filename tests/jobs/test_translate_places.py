@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from p2pcli.errors import EnvironmentFaultError, UsageError
 from p2pcli.inference.translator import load_model
@@ -106,3 +107,16 @@ def test_an_unknown_encoding_lists_the_known_ones(tmp_path: Path, tiny_model: Ca
     source = photo(tmp_path / "a.png")
     with pytest.raises(UsageError, match=r"cannot be written as 'mp3'\. Known: png, apng, jpg"):
         translate(source, model=tiny_model(), output=tmp_path / "out", encoding="mp3", device="cpu")
+
+
+def test_an_animation_of_which_the_first_picture_is_translated_is_named(
+    tmp_path: Path, tiny_model: Callable[..., Path]
+):
+    first, *others = [PillowImage.new("RGB", (8, 8), (value, 0, 0)) for value in (0, 90, 180)]
+    (tmp_path / "photos").mkdir()
+    for name in ("still.png", "a.gif", "b.tiff"):
+        first.save(tmp_path / "photos" / name, save_all=name != "still.png", append_images=others)
+    report = translate(tmp_path / "photos", model=tiny_model(), output=tmp_path / "out", device="cpu")
+    assert report.notes[-1] == (
+        "several pictures in one file, of which the first alone was translated: a.gif (3), b.tiff (3)"
+    )
