@@ -142,14 +142,18 @@ def generator_in(
         )
     else:
         name = "generator"
-    network = build_generator(recipe)
+    values = state_of(state, name)
     try:
-        network.load_state_dict(state_of(state, name))
+        # Without memory first: a recipe is a stranger's word, and may describe a network of any size.
+        with torch.device("meta"):
+            build_generator(recipe).load_state_dict(values, assign=True)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise UsageError(
             f"{file}: its weights do not fit the network that its recipe describes ({first}). Save it again."
         ) from None
+    network = build_generator(recipe)
+    network.load_state_dict(values)
     return runnable(recipe, network), recipe
 
 

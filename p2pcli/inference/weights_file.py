@@ -66,7 +66,7 @@ def read_weights(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch.load names no common type for what damaged and hostile files raise
         raise UsageError(
             f"{path}: not opened: a damaged file, or a pickle that holds more than tensors, which could run "
-            f"code ({_first_line(error)}). Expected a state dict: torch.save(net.state_dict(), FILE)."
+            f"code ({_refusal(error)}). Expected a state dict: torch.save(net.state_dict(), FILE)."
         ) from None
     if not isinstance(values, Mapping):
         raise UsageError(
@@ -116,6 +116,13 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path}: not a whole safetensors file ({error}). It was cut short or damaged; copy it again."
         ) from None
+
+
+def _refusal(error: BaseException) -> str:
+    """Why `torch.load` opened nothing; of a pickle, what it asks for."""
+    # That stands behind advice on how to open it all the same, which nobody should follow.
+    asked = re.search(r"GLOBAL (\S+)", str(error))
+    return f"it asks for {asked[1]}" if asked else _first_line(error).partition(". In PyTorch")[0]
 
 
 def _first_line(error: BaseException) -> str:
