@@ -25,6 +25,7 @@ from p2pcli.inference.precision import free_memory, pick_dtype, reduced_copy
 from p2pcli.inference.preparation import Preparation, Prepare, preparation_for
 from p2pcli.inference.tiling import TILE_BYTES, Tiling, run_in_tiles
 from p2pcli.nets.blocks import SizeNeeds, Statistics
+from p2pcli.plan import MAX_SEED
 from p2pcli.randomness import rng_for
 from p2pcli.recipe import Data, Recipe
 from p2pcli.tensors import stacked, to_batch, to_images
@@ -57,6 +58,8 @@ def load_model(
     dtype = pick_dtype(precision, where)
     if statistics not in (None, "sample", "running"):
         raise UsageError(f"no batch-norm statistics '{statistics}'. Known: sample, running.")
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed {seed}: expected 0 to {MAX_SEED}.")
     file = model_in(Path(path))
     if is_from_outside(file):
         require_no_modes(

@@ -120,3 +120,17 @@ def test_an_animation_of_which_the_first_picture_is_translated_is_named(
     assert report.notes[-1] == (
         "several pictures in one file, of which the first alone was translated: a.gif (3), b.tiff (3)"
     )
+
+
+def test_a_link_to_nothing_is_no_output_folder(tmp_path: Path, tiny_model: Callable[..., Path]):
+    (tmp_path / "out").symlink_to("nowhere")
+    source = photo(tmp_path / "a.png")
+    with pytest.raises(UsageError, match="out: a link to nowhere, which is not there"):
+        translate(source, model=tiny_model(), output=tmp_path / "out", device="cpu")
+
+
+@pytest.mark.parametrize("option", ["batch_size", "limit", "max_pixels", "workers", "seed"])
+def test_a_number_out_of_range_is_refused(tmp_path: Path, tiny_model: Callable[..., Path], option: str):
+    source = photo(tmp_path / "a.png")
+    with pytest.raises(UsageError, match=f"{option} -1: expected"):
+        translate(source, model=tiny_model(), output=tmp_path / "out", **{option: -1})
