@@ -22,6 +22,7 @@ from p2pcli.cli.invocation import Invocation
 from p2pcli.cli.json_line import json_line
 from p2pcli.cli.native_output import open_closed_streams, without_native_output
 from p2pcli.cli.verbs import Verbs
+from p2pcli.cli.visible import visible
 from p2pcli.errors import ExitCode, P2PError, did_you_mean
 
 app = typer.Typer(
@@ -172,6 +173,6 @@ def _command_of(words: Sequence[str]) -> str:
 
 def _say(message: str, code: ExitCode, *, as_json: bool) -> None:
     line = " ".join(message.split())
-    sys.stderr.write(f"p2p: {line}\n")
+    sys.stderr.write(f"p2p: {visible(line)}\n")
     if as_json:
         sys.stdout.write(json_line({"exit_code": int(code), "error": line}))

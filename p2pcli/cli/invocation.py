@@ -26,9 +26,19 @@ class Invocation:
 
 def command_line(words: Sequence[str]) -> str:
     """`p2p` and `words`, quoted so that it can be pasted into the shell of this system."""
-    whole = ["p2p", *words]
     if os.name != "nt":
-        return shlex.join(whole)
+        return " ".join(["p2p", *map(_quoted, words)])
     import subprocess
 
-    return subprocess.list2cmdline(whole)
+    return subprocess.list2cmdline(["p2p", *words])
+
+
+def _quoted(word: str) -> str:
+    """`word` for a shell; as bytes in $'…' where it would not come through a terminal as it is."""
+    if word.isprintable():
+        return shlex.quote(word)
+    plain = (
+        chr(byte) if 32 <= byte < 127 and byte not in b"\\'" else f"\\x{byte:02x}"
+        for byte in os.fsencode(word)
+    )
+    return f"$'{''.join(plain)}'"

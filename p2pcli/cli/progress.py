@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from p2pcli.cli.visible import visible
 from p2pcli.events import Advanced, Ended, Event, Note, Observer, Started, TrainProgress, ignore
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Lines:
                     self._end(event)
 
     def _write(self, text: str) -> None:
-        self._stream.write(f"{text}\n")
+        self._stream.write(f"{visible(text)}\n")
         self._stream.flush()
 
     def _note(self, note: Note) -> None:
@@ -153,12 +154,13 @@ class Bars:
         self._verbose = verbose
         self._console = Console(stderr=True, highlight=False)
         self._progress: Progress = Progress(
-            TextColumn("{task.description}"),
+            # Names of files stand in both, and may hold what rich takes for markup.
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}{task.fields[rate]}"),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[detail]}", style="dim"),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=self._console,
         )
         self._below = Text()
@@ -194,22 +196,22 @@ class Bars:
     def _add(self, stage: str, total: int | None, unit: str) -> TaskID:
         if stage in self._tasks:
             self._progress.remove_task(self._tasks[stage])
-        return self._progress.add_task(stage, total=total, unit=plural(unit), rate="", detail="")
+        return self._progress.add_task(visible(stage), total=total, unit=plural(unit), rate="", detail="")
 
     def _note(self, note: Note) -> None:
         from rich.text import Text
 
         if note.level == "warning":
-            self._console.print(Text(f"warning: {note.text}", style="yellow"), soft_wrap=True)
+            self._console.print(Text(visible(f"warning: {note.text}"), style="yellow"), soft_wrap=True)
         elif note.level == "info" or self._verbose:
-            self._console.print(Text(note.text), soft_wrap=True)
+            self._console.print(Text(visible(note.text)), soft_wrap=True)
 
     def _advance(self, event: Advanced) -> None:
         task = self._tasks[event.stage]
         detail = f"{event.failed} failed  {event.detail}" if event.failed else event.detail
         speed = self._progress.tasks[self._progress.task_ids.index(task)].speed
         rate = f", {speed:.1f}/s" if speed else ""
-        self._progress.update(task, completed=event.done, detail=detail, rate=rate)
+        self._progress.update(task, completed=event.done, detail=visible(detail), rate=rate)
 
     def _train(self, event: TrainProgress) -> None:
         if "train" not in self._tasks:

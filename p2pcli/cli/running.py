@@ -14,6 +14,7 @@ from p2pcli.cli.invocation import Invocation
 from p2pcli.cli.json_line import json_line
 from p2pcli.cli.progress import counted, drawing, duration
 from p2pcli.cli.signals import Caught, stopping_on_signals
+from p2pcli.cli.visible import visible
 from p2pcli.errors import ExitCode
 from p2pcli.events import Observer, Stop
 
@@ -62,7 +63,7 @@ class Printing:
     def say(self, line: str) -> None:
         """A line for people, on stderr, unless they asked for silence."""
         if not self.quiet:
-            sys.stderr.write(f"{line}\n")
+            sys.stderr.write(f"{visible(line)}\n")
 
     def data(self, line: str) -> None:
         """The result itself, on stdout, where it is not a JSON object that is asked for."""

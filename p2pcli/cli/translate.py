@@ -16,6 +16,9 @@ from p2pcli.events import Observer, Stop
 if TYPE_CHECKING:
     from p2pcli.jobs.translate_report import TranslateReport
 
+_SHOWN = 5
+"""Failures that are printed; a folder may hold thousands."""
+
 MODE_PANEL = "How the network is used"
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -164,8 +167,11 @@ def _summary(report: TranslateReport, *, dry_run: bool) -> list[str]:
     if report.frames:
         failed = f", {report.frames_failed} of them as in the source" if report.frames_failed else ""
         lines.append(f"{report.frames} film frames{failed}")
-    # Messages of images begin with the file's name, and the path ends with it.
-    failures = [
-        (one.source, one.message.removeprefix(f"{Path(one.source).name}: ")) for one in report.tally.failed
-    ]
-    return [*lines, *(f"failed: {source}: {message}" for source, message in failures[:5])]
+    for one in report.tally.failed[:_SHOWN]:
+        # Messages of films begin with the path, those of images with the file's name.
+        message = one.message.removeprefix(f"{one.source}: ").removeprefix(f"{Path(one.source).name}: ")
+        lines.append(f"failed: {one.source}: {message}")
+    if len(report.tally.failed) > _SHOWN:
+        more = len(report.tally.failed) - _SHOWN
+        lines.append(f"and {more} more; all are in {report.output / '.p2p' / 'failures.jsonl'}")
+    return lines

@@ -6,6 +6,7 @@ Nothing here unpickles: a file that is not safetensors is refused by its first b
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,19 +142,23 @@ def generator_in(
         )
     else:
         name = "generator"
-    network = build_generator(recipe)
+    values = state_of(state, name)
     try:
-        network.load_state_dict(state_of(state, name))
+        # Without memory first: a recipe is a stranger's word, and may describe a network of any size.
+        with torch.device("meta"):
+            build_generator(recipe).load_state_dict(values, assign=True)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise UsageError(
             f"{file}: its weights do not fit the network that its recipe describes ({first}). Save it again."
         ) from None
+    network = build_generator(recipe)
+    network.load_state_dict(values)
     return runnable(recipe, network), recipe
 
 
 def _refuse_other_formats(path: Path) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - is_dir raises in folders that may not be searched
         raise UsageError(f"{path}: a folder, where a .safetensors model file is expected.")
     try:
         with path.open("rb") as file:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from p2pcli.errors import ItemError, UsageError, did_you_mean
+from p2pcli.errors import ItemError, UsageError
 from p2pcli.io.base import Entry
 from p2pcli.io.codec import ENCODABLE
+from p2pcli.io.sniff import kind_of_suffix
 from p2pcli.io.video import CONTAINERS, VideoInfo, output_suffix, probe
 
 FALLBACK_SUFFIX = ".png"
@@ -31,21 +32,35 @@ class Task:
 
 
 def is_single_file(output: Path | None) -> bool:
-    """True where `output` names one picture or film, not a folder."""
-    return output is not None and not output.is_dir() and output.suffix.lower() in {*ENCODABLE, *CONTAINERS}
+    """True where `output` names one picture or film, not a folder; also one that cannot be written so."""
+    if output is None or output.is_dir():
+        return False
+    suffix = output.suffix.lower()
+    return suffix in {*ENCODABLE, *CONTAINERS} or kind_of_suffix(suffix) is not None
 
 
-def single_task(entries: Sequence[Entry], output: Path) -> Task:
-    """The one task that writes `output`. Raises `UsageError` for several sources or a wrong suffix."""
+def single_task(entries: Sequence[Entry], output: Path, *, encoding: str | None = None) -> Task:
+    """The one task that writes `output`.
+
+    Raises `UsageError` for several sources, a wrong suffix, or one that contradicts `encoding`.
+    """
     if len(entries) != 1:
         raise UsageError(
             f"{output} is one file, but the sources hold {len(entries)}. Give a folder with -o, such as "
             f"-o {output.with_suffix('')}."
         )
-    known = ENCODABLE if entries[0].kind == "image" else CONTAINERS
+    is_picture = entries[0].kind == "image"
+    known = ENCODABLE if is_picture else CONTAINERS
     if output.suffix.lower() not in known:
-        hint = did_you_mean(output.suffix.lower(), known)
-        raise UsageError(f"{output}: a {entries[0].kind} cannot be written as '{output.suffix}'. {hint}")
+        raise UsageError(
+            f"{output}: {entries[0].path.name} is {'a picture' if is_picture else 'a film'}, which is not "
+            f"written as '{output.suffix}'. Choose one of {', '.join(known)}, or a folder."
+        )
+    if is_picture and encoding and ENCODABLE[_wanted(encoding)] != ENCODABLE[output.suffix.lower()]:
+        raise UsageError(
+            f"{output} and --encoding {encoding} ask for two formats. Leave --encoding out: the file's name "
+            "tells the format."
+        )
     return Task(entries[0], output, output.name)
 
 
@@ -82,9 +97,7 @@ def _suffix(entry: Entry, encoding: str | None, channels: int) -> tuple[str, str
     own = PurePosixPath(entry.relative).suffix
     if entry.kind == "video":
         return _film_suffix(entry, own)
-    wanted = f".{encoding.lower().lstrip('.')}" if encoding else own.lower()
-    if encoding and wanted not in ENCODABLE:
-        raise UsageError(f"pictures cannot be written as '{encoding}'. {did_you_mean(wanted, ENCODABLE)}")
+    wanted = _wanted(encoding) if encoding else own.lower()
     if (
         wanted in ENCODABLE
         and channels in ENCODABLE[wanted].channels
@@ -93,6 +106,16 @@ def _suffix(entry: Entry, encoding: str | None, channels: int) -> tuple[str, str
         same = wanted == own.lower()
         return (own, "") if same else (wanted, f"written as {wanted}, as asked")
     return FALLBACK_SUFFIX, f"written as {FALLBACK_SUFFIX}, since '{own}' cannot hold the result without loss"
+
+
+def _wanted(encoding: str) -> str:
+    """The suffix that `encoding` ("png", ".PNG") stands for."""
+    suffix = f".{encoding.lower().lstrip('.')}"
+    if suffix not in ENCODABLE:
+        # Names so short are all alike: the nearest of them is a guess at random.
+        known = ", ".join(name.lstrip(".") for name in ENCODABLE)
+        raise UsageError(f"pictures cannot be written as '{encoding}'. Known: {known}.")
+    return suffix
 
 
 def _film_suffix(entry: Entry, own: str) -> tuple[str, str]:

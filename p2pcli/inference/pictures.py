@@ -27,6 +27,8 @@ class Picture:
     source: Image
     prepared: Image
     source_marked: dict[str, int]
+    count: int = 1
+    """Pictures in the file: frames of an animation, pages. The source is the first."""
 
 
 def translate_pictures(
@@ -46,13 +48,15 @@ def translate_pictures(
     """
 
     data = translator.data
+    several: list[str] = []
 
     def decode(task: Task) -> Picture:
         marked = source_mark(task.entry.path)
-        source = read_image(task.entry.path, max_pixels=max_pixels).image
+        read = read_image(task.entry.path, max_pixels=max_pixels)
+        source = read.image
         extras = extras_beside(task.entry.path, data, translator.looks, max_pixels=max_pixels)
         key = key_with_class(task.entry, data.classes)
-        return Picture(source, translator.prepare(source, key, extras=extras), marked)
+        return Picture(source, translator.prepare(source, key, extras=extras), marked, read.meta.frames)
 
     def bucket(picture: Picture) -> Hashable:
         return (*translator.padded_size(picture.prepared), picture.source.dtype.str)
@@ -75,11 +79,17 @@ def translate_pictures(
             progress.failed(task, error, "write")
         else:
             progress.written(task, outcome.loaded.source_marked)
+            if outcome.loaded.count > 1:
+                several.append(f"{task.entry.relative} ({outcome.loaded.count})")
 
     stages = Stages(decode, bucket, translate, finish, _weight)
-    return run_pipeline(
+    completed = run_pipeline(
         tasks, stages, batch_size=batch_size, in_order=False, stop=stop, decoders=workers, encoders=workers
     )
+    if several:
+        named = ", ".join(sorted(several)[:3]) + (f" and {len(several) - 3} more" if len(several) > 3 else "")
+        progress.note(f"several pictures in one file, of which the first alone was translated: {named}")
+    return completed
 
 
 def _weight(picture: Picture) -> int:

@@ -45,7 +45,7 @@ class Progress:
         """`task` could not be done; an `ItemError` knows its own stage."""
         where = error.stage if isinstance(error, ItemError) else stage
         name = type(error.__cause__ or error).__name__
-        message = str(error) or name
+        message = _sentence(error, task, where)
         with self.lock:
             failure = Failure(task.entry.key, str(task.entry.path), where, name, message)
             self.tally.failed.append(failure)
@@ -62,3 +62,15 @@ class Progress:
     def _advance(self, task: Task) -> None:
         done = self.tally.done
         self.observe(Advanced(STAGE, done, len(self.tally.failed), task.entry.relative))
+
+
+def _sentence(error: Exception, task: Task, stage: str) -> str:
+    """What to tell of `error`: what the system says of a file names neither what to expect nor what to do."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error) or type(error).__name__
+    if stage == "write":
+        return (
+            f"{task.output}: cannot be written ({error.strerror}). Make room for it or choose another output "
+            "with -o."
+        )
+    return f"{task.entry.path.name}: cannot be read ({error.strerror}). Check the path and its permissions."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from p2pcli.inference.precision import free_memory, pick_dtype, reduced_copy
 from p2pcli.inference.preparation import Preparation, Prepare, preparation_for
 from p2pcli.inference.tiling import TILE_BYTES, Tiling, run_in_tiles
 from p2pcli.nets.blocks import SizeNeeds, Statistics
+from p2pcli.plan import MAX_SEED
 from p2pcli.randomness import rng_for
 from p2pcli.recipe import Data, Recipe
 from p2pcli.tensors import stacked, to_batch, to_images
@@ -56,6 +58,8 @@ def load_model(
     dtype = pick_dtype(precision, where)
     if statistics not in (None, "sample", "running"):
         raise UsageError(f"no batch-norm statistics '{statistics}'. Known: sample, running.")
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed {seed}: expected 0 to {MAX_SEED}.")
     file = model_in(Path(path))
     if is_from_outside(file):
         require_no_modes(
@@ -134,10 +138,11 @@ def _bytes_per_pixel(recipe: Recipe, dtype: torch.dtype) -> float:
 
 def model_in(path: Path) -> Path:
     """`path` itself, or in a run folder best.safetensors, else model.safetensors."""
-    if not path.is_dir():
+    # os.path's own: Path's raise in folders that may not be searched.
+    if not os.path.isdir(path):  # noqa: PTH112
         return path
     for name in ("best.safetensors", "model.safetensors"):
-        if (path / name).is_file():
+        if os.path.isfile(path / name):  # noqa: PTH113
             return path / name
     raise UsageError(
         f"{path}: holds neither best.safetensors nor model.safetensors, so it is no finished run. Train "

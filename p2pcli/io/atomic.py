@@ -19,7 +19,7 @@ from pathlib import Path
 
 from p2pcli.errors import EnvironmentFaultError, UsageError
 
-_TEMPORARY = re.compile(r"^\..+\.(?P<pid>\d+)\.(?P<host>[0-9a-f]{4})[0-9a-f]{8}\.tmp(\.\w+)?$")
+_TEMPORARY = re.compile(r"^\.(?P<name>.+)\.(?P<pid>\d+)\.(?P<host>[0-9a-f]{4})[0-9a-f]{8}\.tmp(\.\w+)?$")
 _OTHER_HOST_SECONDS = 24 * 3600
 _live: set[Path] = set()
 """Temporary files that this process is writing just now."""
@@ -29,6 +29,8 @@ _REMEDIES = {
     errno.EDQUOT: "Your quota is used up: free some space or choose another output folder, then run again.",
     errno.EACCES: "Choose an output folder that you may write to, or change its permissions.",
     errno.EPERM: "Choose an output folder that you may write to, or change its permissions.",
+    errno.EFBIG: "The disk or a limit (ulimit -f) takes no file so large: choose another output folder.",
+    errno.EIO: "The disk may be failing: choose another output folder, then run the same command again.",
     errno.EROFS: "The file system is read-only: choose another output folder.",
 }
 
@@ -107,16 +109,19 @@ def sweep_stale(folder: Path) -> list[Path]:
     Only temporary files whose process is gone are touched. Those of another machine on a shared disk go
     after a day, since their process cannot be asked.
     """
-    removed = []
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = Path(parent, name)
-            found = _TEMPORARY.match(name)
-            if found and path not in _live and _is_abandoned(path, int(found["pid"]), found["host"]):
-                with contextlib.suppress(OSError):
-                    path.unlink()
-                    removed.append(path)
-    return sorted(removed)
+    found = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    return sorted(path for path in found if _is_swept(path))
+
+
+def sweep_stale_of(path: Path) -> list[Path]:
+    """As `sweep_stale`, but only what was to become `path`: the folder around a single file is not ours."""
+    name = _shortened(path)
+    try:
+        beside = list(path.parent.iterdir())
+    except OSError:
+        return []
+    matches = ((other, _TEMPORARY.match(other.name)) for other in beside)
+    return sorted(other for other, found in matches if found and found["name"] == name and _is_swept(other))
 
 
 def remove_unfinished() -> None:
@@ -149,25 +154,51 @@ def require_outside(output: Path, sources: Iterable[str | Path], *, may_be_below
             )
 
 
+def require_folders_above(output: Path) -> None:
+    """Raise `UsageError` where something else stands in the place of a folder above `output`."""
+    for folder in output.parents:
+        if os.path.isdir(folder):  # noqa: PTH112 - is_dir raises where a folder may not be searched
+            return
+        if os.path.lexists(folder):
+            raise UsageError(
+                f"{output}: {folder} is no folder, so nothing can be written below it. Name another place "
+                "with -o."
+            )
+
+
 def require_free(place: Path, *, overwrite: bool) -> None:
     """Raise `UsageError` where no file can be at `place`, or one is there that must not be overwritten."""
     if place.is_dir():
         raise UsageError(f"{place}: a folder. Name a file in it with -o.")
-    above = next(folder for folder in place.parents if folder.exists())
-    if not above.is_dir():
-        raise UsageError(f"{place}: {above} is a file, not a folder. Name another -o.")
+    require_folders_above(place)
     if place.exists() and not overwrite:
         raise UsageError(f"{place}: is there already. Name another -o, or add --overwrite.")
 
 
 def _temporary_sibling(path: Path, suffix: str) -> Path:
-    # A file name holds 255 bytes at most, of which pid, random part and suffix need some 40.
-    name = os.fsdecode(os.fsencode(path.name)[:200])
+    name = _shortened(path)
     return path.with_name(f".{name}.{os.getpid()}.{_host_mark()}{secrets.token_hex(4)}.tmp{suffix}")
+
+
+def _shortened(path: Path) -> str:
+    # A file name holds 255 bytes at most, of which pid, random part and suffix need some 40.
+    return os.fsdecode(os.fsencode(path.name)[:200])
 
 
 def _host_mark() -> str:
     return hashlib.sha256(platform.node().encode()).hexdigest()[:4]
+
+
+def _is_swept(path: Path) -> bool:
+    """True where `path` was left by a killed process and is removed now."""
+    found = _TEMPORARY.match(path.name)
+    if found is None or path in _live or not _is_abandoned(path, int(found["pid"]), found["host"]):
+        return False
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _is_abandoned(path: Path, pid: int, host: str) -> bool:

@@ -212,7 +212,8 @@ def _open_picture(file: IO[bytes], name: str) -> PillowImage.Image:
     for identifier in _identifiers_for(head):
         factory, accept = PillowImage.OPEN[identifier]
         try:
-            if accept is None or accept(head[:16]) is True:
+            # Some ask for bytes that a file of three does not have.
+            if accept is None or accept(head[:16].ljust(16, b"\0")) is True:
                 file.seek(0)
                 return factory(file, "")
         except (SyntaxError, IndexError, TypeError, struct.error) as error:

@@ -254,6 +254,11 @@ def _listed(list_file: Path, skipped: list[Skipped]) -> list[tuple[str, Path]]:
         if _is_folder(path):
             skipped.append(Skipped(path, "a folder; a list names files"))
             continue
+        if kind_of_suffix(path.suffix) is None and not _exists(path):
+            # One with a picture's or a film's suffix stays, and fails under its own key.
+            reason = f"named in {list_file.name}, but there is no such file. Check the line."
+            skipped.append(Skipped(path, reason, is_failure=True))
+            continue
         below = Path(os.path.normpath(path))
         if below.is_relative_to(os.path.normpath(home)):
             inside.append((below.relative_to(os.path.normpath(home)).as_posix(), path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from p2pcli.errors import NothingMatchedError, UsageError
@@ -17,7 +17,7 @@ from p2pcli.inference.pipeline import BatchSize
 from p2pcli.inference.preparation import Prepare
 from p2pcli.inference.progress import STAGE, Progress
 from p2pcli.inference.translator import Translator, load_model, model_in
-from p2pcli.io.atomic import require_outside, sweep_stale
+from p2pcli.io.atomic import require_folders_above, require_outside, sweep_stale, sweep_stale_of
 from p2pcli.io.base import Listing
 from p2pcli.io.codec import MAX_PIXELS
 from p2pcli.io.listing import list_media
@@ -61,7 +61,8 @@ def translate(
     `tally.failed`.
     """
     started = time.monotonic()
-    _require_in_range(quality=quality, batch_size=batch_size, limit=limit, max_pixels=max_pixels)
+    counts = {"batch_size": batch_size, "limit": limit, "max_pixels": max_pixels, "workers": workers}
+    _require_in_range(quality, counts)
     model_file = model_in(Path(model)) if model is not None else newest_model(Path("runs"))
     target = Path(output) if output is not None else default_output(model_file)
     is_single = output is not None and is_single_file(target)
@@ -137,8 +138,10 @@ def _list(
 ) -> Listing:
     given = [sources] if isinstance(sources, str | Path) else list(sources)
     require_outside(target, given, may_be_below=is_default)
-    if not is_single and target.exists() and not target.is_dir():
-        raise UsageError(f"{target}: a file, where the output folder should be. Name another place with -o.")
+    require_folders_above(target)
+    if not is_single and not os.path.isdir(target) and os.path.lexists(target):  # noqa: PTH112
+        what = f"a link to {target.readlink()}, which is not there" if target.is_symlink() else "a file"
+        raise UsageError(f"{target}: {what}, where the output folder should be. Name another place with -o.")
     # Other models' results below translated/ are nobody's "."; runs are left out by the listing itself.
     listing = list_media(given, exclude=[target] if is_single else [target, Path("translated")])
     if not listing.entries:
@@ -162,7 +165,7 @@ def _tasks(
 ) -> list[Task]:
     entries = listing.entries[:limit]
     if is_single:
-        return [single_task(entries, target)]
+        return [single_task(entries, target, encoding=encoding)]
     return folder_tasks(entries, target, encoding=encoding, channels=translator.data.target_channels)
 
 
@@ -243,7 +246,10 @@ def _work(
     stop: Stop,
 ) -> bool:
     """Pictures first, then film by film; False where `stop` came first. Failures are stored in any case."""
-    if failures is not None and failures.parent.parent.is_dir():
+    if failures is None:
+        for task in todo:
+            sweep_stale_of(task.output)
+    elif failures.parent.parent.is_dir():
         sweep_stale(failures.parent.parent)
     pictures = [task for task in todo if task.entry.kind == "image"]
     films = [task for task in todo if task.entry.kind == "video"]
@@ -270,9 +276,9 @@ def _work(
     return completed
 
 
-def _require_in_range(*, quality: int, batch_size: int | None, limit: int | None, max_pixels: int) -> None:
+def _require_in_range(quality: int, counts: Mapping[str, int | None]) -> None:
     if not 1 <= quality <= 100:
         raise UsageError(f"quality {quality}: expected 1 to 100.")
-    for name, value in (("batch_size", batch_size), ("limit", limit), ("max_pixels", max_pixels)):
+    for name, value in counts.items():
         if value is not None and value < 1:
             raise UsageError(f"{name} {value}: expected at least 1.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from p2pcli.plan import Failure
+
 
 def test_the_job_gets_what_was_typed(run, fake_job):
     job = fake_job("translate")
@@ -64,3 +66,13 @@ def test_the_same_command_goes_on_after_an_interruption(run, fake_job):
 def test_a_dry_run_prints_what_would_be_written_as_data(run, fake_job):
     fake_job("translate")
     assert run("translate", "a", "-m", "m", "--dry-run").out == "made/a.png\n"
+
+
+def test_failures_beyond_the_first_five_are_counted_and_their_place_is_named(run, fake_job):
+    job = fake_job("translate")
+    job.report.tally.failed = [
+        Failure(f"{number}", f"in/{number}.mp4", "read", "ItemError", f"in/{number}.mp4: empty.")
+        for number in range(7)
+    ]
+    ended = run("translate", "a", "-m", "m")
+    assert "failed: in/4.mp4: empty.\nand 2 more; all are in made/.p2p/failures.jsonl\n" in ended.err

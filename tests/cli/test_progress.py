@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 
 import pytest
 
+from p2pcli.cli.invocation import command_line
 from p2pcli.cli.progress import Bars, Lines, drawing, duration, training_line
 from p2pcli.events import Advanced, Ended, Note, Started, TrainProgress
 
@@ -109,3 +112,28 @@ def test_bars_take_every_event_in_any_order():
             Ended("make"),
         ]:
             bars.observe(event)
+
+
+def test_names_of_files_are_shown_as_they_are_on_bars():
+    event = Advanced("[/a].mp4", 1, detail="[/b].png")
+    with Bars(verbose=True) as bars:
+        bars.observe(Started("[/a].mp4", 2, "frame"))
+        bars.observe(event)
+        (row,) = bars._progress.get_renderables()
+        bars._console.print(row)
+
+
+def test_names_of_files_do_not_steer_the_terminal():
+    shown = lines_of([(0.0, Note("a\nb\x1b[31m.png: empty"))])
+    assert shown == ["a\\nb\\x1b[31m.png: empty"]
+
+
+@pytest.mark.parametrize("word", ["a b", "a\nb", "a\x1b[31m'\\", b"a\xff".decode("utf-8", "surrogateescape")])
+def test_a_command_to_be_pasted_holds_what_was_typed(word):
+    command = command_line(["translate", word])
+    assert command.isprintable()
+    shell = ["bash", "-c", f"{command.replace('p2p', 'printf %s:', 1)}"]
+    assert (
+        subprocess.run(shell, capture_output=True, check=True).stdout
+        == b"translate:" + os.fsencode(word) + b":"
+    )

@@ -11,7 +11,9 @@ from safetensors.torch import save_file
 
 from p2pcli.errors import UsageError
 from p2pcli.inference.model_file import ModelInfo, read_model, save_model
+from p2pcli.inference.translator import load_model
 from p2pcli.recipe import load_recipe
+from p2pcli.tasks import build_generator
 
 
 class Hostile:
@@ -121,3 +123,13 @@ def test_weights_that_are_not_finite_are_refused_by_name(value: float, tmp_path:
     save_model(path, state, recipe=load_recipe("quick"), info=ModelInfo())
     with pytest.raises(UsageError, match="weight 'spoiled' holds values that are not finite"):
         read_model(path)
+
+
+def test_a_recipe_of_more_than_the_weights_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
+    recipe = load_recipe("quick")
+    state = build_generator(recipe).state_dict()
+    # Weights of 20 TB.
+    huge = recipe.model_copy(update={"generator": recipe.generator.model_copy(update={"channels": 1 << 20})})
+    save_model(tmp_path / "m", state, recipe=huge, info=ModelInfo())
+    with pytest.raises(UsageError, match="do not fit the network that its recipe describes"):
+        load_model(tmp_path / "m", device="cpu")

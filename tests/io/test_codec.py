@@ -247,6 +247,7 @@ def test_damaged_bytes_give_an_image_or_an_item_error_and_nothing_else(form: str
     ("data", "sentence"),
     [
         (b"", "an empty file (0 bytes)"),
+        (b"bad", "not an image (it begins with b'bad')"),
         (b"hello, this is text", "not an image (it begins with b'hello, t')"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PostScript"),
         (b"\x00\x00\x00\x20ftypisom" + bytes(64), "a video where an image was expected"),

@@ -153,6 +153,14 @@ def test_a_list_file_names_files_relative_to_itself(tmp_path: Path) -> None:
     assert [item.reason for item in listing.skipped] == ["a folder; a list names files"]
 
 
+def test_a_line_of_a_list_that_names_nothing_is_a_failure(tmp_path: Path) -> None:
+    _make(tmp_path, "a.png")
+    (tmp_path / "list.txt").write_text("a.png\nb\n")
+    (left_out,) = list_media(tmp_path / "list.txt").skipped
+    assert left_out.is_failure
+    assert left_out.reason == "named in list.txt, but there is no such file. Check the line."
+
+
 def test_a_file_that_two_sources_lead_to_is_listed_once(tmp_path: Path) -> None:
     _make(tmp_path, "p/a.png")
     listing = list_media([tmp_path / "p", tmp_path / "p/a.png"])

@@ -255,3 +255,36 @@ def test_real_films_give_the_frames_that_ffmpeg_gives(real_data: Path) -> None:
         times = [frame.pts for frame in read_frames(path)]
         assert (name, len(times)) == (name, int(count))
         assert times == frame_times(path), name
+
+
+def faststart(path: Path, *, pts: tuple[int, ...] = tuple(range(0, 4000, 40))) -> Path:
+    """A film whose index stands before its pictures, as films for the web have it."""
+    plain = make_clip(path.with_name(f"plain{path.suffix}"), pts=pts)
+    options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(plain)) as source, av.open(str(path), "w", container_options=options) as output:
+        copy = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                output.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_film_that_was_cut_short_is_noted(tmp_path: Path, suffix: str) -> None:
+    film = faststart(tmp_path / f"film{suffix}")
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    with read_frames(film) as reader:
+        assert 0 < sum(1 for _ in reader) < 100
+    assert any("s of the 4.0 s that its header announces: it was cut short" in note for note in reader.notes)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("pts", [tuple(range(0, 4000, 40)), (0, 3000, 6000, 9000), (5000, 5040, 5080)])
+def test_a_whole_film_is_not_taken_for_one_that_was_cut(
+    tmp_path: Path, suffix: str, pts: tuple[int, ...]
+) -> None:
+    film = faststart(tmp_path / f"film{suffix}", pts=pts)
+    with read_frames(film) as reader:
+        assert sum(1 for _ in reader) == len(pts)
+    assert reader.cut_short is None

@@ -24,6 +24,9 @@ from p2pcli.io.video.probe import VideoInfo, describe
 CONSECUTIVE_FAILURES = 100
 """So many read errors in a row end the film: a demuxer that no longer advances would never end by itself."""
 
+_CUT_SECONDS = 0.5
+"""A film that ends so much before what its header announces was cut short; less is a matter of rounding."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -98,9 +101,12 @@ class FrameReader:
         """Frames of another size, scaled to the first frame's."""
         self.restamped = 0
         """Frames whose timestamp was absent or not after the one before."""
+        self.cut_short: tuple[float, float] | None = None
+        """(second at which the film ended, second that its header announces) where that is much later."""
         self._deep = deep
         self._threads = threads
         self._last_pts: int | None = None
+        self._longest = 0
         self._reformatter = VideoReformatter()
         self._container: InputContainer | None = None
         self._frames: Generator[Frame]
@@ -144,6 +150,13 @@ class FrameReader:
             f"{name}: {self.restamped} frames had no usable timestamp and got one.": self.restamped,
             f"{name}: {len(self.missing)} asked frames are not there.": len(self.missing),
         }
+        if self.cut_short is not None:
+            end, announced = self.cut_short
+            text = (
+                f"{name}: ends at {end:.1f} s of the {announced:.1f} s that its header announces: it was cut "
+                "short. Copy or download it again for the rest."
+            )
+            counted[text] = 1
         return (self.info.notes if self.info else ()) + tuple(text for text, n in counted.items() if n)
 
     def decoded(self, *, seek_to: int | None = None) -> Generator[VideoFrame]:
@@ -174,6 +187,7 @@ class FrameReader:
         if pts is None or (last is not None and pts <= last):
             self.restamped += 1
             pts = 0 if last is None else last + self._step(frame)
+        self._longest = max(self._longest, int(frame.duration or 0), 0 if last is None else pts - last)
         self._last_pts = pts
         return pts
 
@@ -218,7 +232,18 @@ class FrameReader:
             if frame is not None:
                 index += 1
                 yield frame
+        else:
+            self._compare_with_header()
         self._finish()
+
+    def _compare_with_header(self) -> None:
+        info, last = self.info, self._last_pts
+        if info is None or info.announced_end is None or last is None:
+            return
+        end = float(last * info.time_base)
+        # The last frame of a slide show may stand as long as any, which not every container stores.
+        if info.announced_end - end > max(_CUT_SECONDS, float(2 * self._longest * info.time_base)):
+            self.cut_short = (end, info.announced_end)
 
     def _exactly(self, wanted: list[int]) -> Generator[Frame]:
         """The wanted frames: by seeking, then, from the first that seeking missed, from the start."""
