@@ -284,8 +284,8 @@ class Translator:
         channels, made = self.data.input_channels, self.data.target_channels
         if channels not in (1, 3) or made not in (1, 3, 4):
             raise UsageError(
-                f"{self.path}: its network makes {made} channels of {channels} (labels, several pictures); a "
-                "picture has 1 or 3. Feed it tensors: load_model(path).network."
+                f"{self.path}: its network sees {channels} channels and makes {made} (labels, several "
+                "pictures); a picture has 1 or 3. Feed it tensors: load_model(path).network."
             )
         if self.preparation.apply is not None:
             image = self.preparation.apply(image, key)

@@ -72,7 +72,7 @@ def test_the_network_called_alone_has_the_statistics_of_the_model(tiny_model, st
 @pytest.mark.parametrize("channels", [{"input_channels": 7}, {"target_channels": 2}])
 def test_a_network_that_sees_or_makes_no_picture_says_so(tiny_model, channels):
     with pytest.raises(
-        UsageError, match=r"makes \d channels of \d .*; a picture has 1 or 3\. Feed it tensors"
+        UsageError, match=r"sees \d channels and makes \d .*; a picture has 1 or 3\. Feed it tensors"
     ):
         load_model(tiny_model(data=channels))(noise(32, 32))
 
