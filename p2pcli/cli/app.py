@@ -171,7 +171,8 @@ def _command_of(words: Sequence[str]) -> str:
 
 
 def _say(message: str, code: ExitCode, *, as_json: bool) -> None:
-    line = " ".join(message.split())
+    # Names out of a stranger's file or folder may hold what a terminal would obey.
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
     sys.stderr.write(f"p2p: {line}\n")
     if as_json:
         sys.stdout.write(json_line({"exit_code": int(code), "error": line}))
