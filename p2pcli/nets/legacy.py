@@ -24,6 +24,9 @@ _WRAPPERS = (
 )
 """Keys under which a state dict lies in other projects' files, best first."""
 
+_DEEPEST = 4
+"""Containers around a state dict, one in the other, that are opened."""
+
 _PREFIXES = ("module.", "_orig_mod.", "netG.", "netD.")
 """Put before every key by data parallel training, torch.compile, and modules that hold the network."""
 
@@ -34,7 +37,11 @@ def unwrapped(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
     Raises `UsageError` where there is none, or where a weight is not finite.
     """
     quirks: list[str] = []
-    while name := next((name for name in _WRAPPERS if _is_filled(values.get(name))), None):
+    # A pickle may hold itself.
+    for _ in range(_DEEPEST):
+        name = next((name for name in _WRAPPERS if _is_filled(values.get(name))), None)
+        if name is None:
+            break
         others = [other for other, value in values.items() if other != name and _is_filled(value)]
         beside = f"; left out, beside it: {', '.join(others)}" if others else ""
         quirks.append(f"weights lay under '{name}'{beside}")

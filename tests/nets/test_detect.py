@@ -153,6 +153,13 @@ def test_a_state_dict_two_containers_deep_is_found() -> None:
     assert found.quirks == ("weights lay under 'state_dict'", "weights lay under 'model'")
 
 
+def test_a_container_that_holds_itself_is_refused() -> None:
+    values: dict[str, Any] = {"epoch": 3}
+    values["model"] = values
+    with pytest.raises(UsageError, match="no state dict: 'epoch' is a int"):
+        detect(values)
+
+
 def test_what_lies_beside_the_weights_is_said_to_be_left_out() -> None:
     judge = PatchGAN(channels=2).state_dict()
     found = detect({"netG": small_unet(), "netD": judge, "epoch": 3, "optimizer": {}})
