@@ -151,7 +151,7 @@ def test_a_verb_with_nothing_to_take_ends_with_4(run, verb, error):
             "--debug and report what it prints.",
         ),
         (P2PError("two\n  lines."), 1, "two lines."),
-        (P2PError("red \x1b[31mkey\x07 – größer."), 1, "red ?[31mkey? – größer."),
+        (P2PError("red \x1b[31mkey\x07 – größer."), 1, r"red \x1b[31mkey\x07 – größer."),
     ],
 )
 def test_every_error_of_a_job_is_one_line_and_its_exit_code(run, fake_job, error, code, line):
