@@ -161,9 +161,13 @@ def translate(
 
 
 def _summary(report: TranslateReport, *, dry_run: bool) -> list[str]:
+    from p2pcli.jobs.translate_report import FOREIGN
+
     if dry_run:
         return report.outputs
     lines = [tally_line(report.tally, unit="file", seconds=report.seconds)]
+    if report.tally.skipped[FOREIGN]:
+        lines.append("what p2p did not write is left as it is; --overwrite replaces it")
     if report.frames:
         failed = f", {report.frames_failed} of them as in the source" if report.frames_failed else ""
         lines.append(f"{report.frames} film frames{failed}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -90,6 +91,21 @@ def folder_tasks(
         planned[relative.casefold()] = Task(entry, folder / relative, relative, note)
     order = {entry.key: number for number, entry in enumerate(listed)}
     return sorted(planned.values(), key=lambda task: order[task.entry.key])
+
+
+def require_sources_kept(tasks: Iterable[Task]) -> None:
+    """Raise `UsageError` where a link in the output folder leads a result onto one of the sources."""
+    listed = list(tasks)
+    # A link in place of the file itself is replaced; only those in place of folders lead elsewhere.
+    place = functools.cache(Path.resolve)
+    sources = {place(task.entry.path.parent) / task.entry.path.name for task in listed}
+    for task in listed:
+        real = place(task.output.parent) / task.output.name
+        if real in sources:
+            raise UsageError(
+                f"{task.output} is the source {real}, through a link. Remove the link, or choose another "
+                "output folder with -o."
+            )
 
 
 def _suffix(entry: Entry, encoding: str | None, channels: int) -> tuple[str, str]:

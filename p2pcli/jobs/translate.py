@@ -11,7 +11,7 @@ from p2pcli.errors import NothingMatchedError, UsageError
 from p2pcli.events import Ended, Observer, Started, Stop, ignore
 from p2pcli.inference.film import translate_film
 from p2pcli.inference.ledger import Ledger
-from p2pcli.inference.outputs import Task, folder_tasks, is_single_file, single_task
+from p2pcli.inference.outputs import Task, folder_tasks, is_single_file, require_sources_kept, single_task
 from p2pcli.inference.pictures import translate_pictures
 from p2pcli.inference.pipeline import BatchSize
 from p2pcli.inference.preparation import Prepare
@@ -21,7 +21,7 @@ from p2pcli.io.atomic import require_folders_above, require_outside, sweep_stale
 from p2pcli.io.base import Listing
 from p2pcli.io.codec import MAX_PIXELS
 from p2pcli.io.listing import list_media
-from p2pcli.jobs.translate_report import TranslateReport, file_hash, write_failures
+from p2pcli.jobs.translate_report import FOREIGN, TranslateReport, file_hash, write_failures
 from p2pcli.nets.blocks import Statistics
 from p2pcli.plan import Failure, fingerprint
 
@@ -166,7 +166,9 @@ def _tasks(
     entries = listing.entries[:limit]
     if is_single:
         return [single_task(entries, target, encoding=encoding)]
-    return folder_tasks(entries, target, encoding=encoding, channels=translator.data.target_channels)
+    tasks = folder_tasks(entries, target, encoding=encoding, channels=translator.data.target_channels)
+    require_sources_kept(tasks)
+    return tasks
 
 
 def _record(target: Path, *, is_single: bool) -> Path:
@@ -229,7 +231,7 @@ def _begin(tasks: Sequence[Task], listing: Listing, progress: Progress, *, overw
         if overwrite or state in ("absent", "stale"):
             todo.append(task)
         else:
-            progress.skipped(task, "done already" if state == "done" else "exists, not written by p2p")
+            progress.skipped(task, "done already" if state == "done" else FOREIGN)
     return todo
 
 

@@ -12,6 +12,9 @@ from p2pcli.errors import ExitCode
 from p2pcli.io.atomic import write_bytes
 from p2pcli.plan import Failure, Tally
 
+FOREIGN = "exists, not written by p2p"
+"""Why a file is skipped that only `overwrite` replaces."""
+
 
 @dataclass
 class TranslateReport:

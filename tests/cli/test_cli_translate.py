@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from p2pcli.jobs.translate_report import FOREIGN
 from p2pcli.plan import Failure
 
 
@@ -76,3 +77,10 @@ def test_failures_beyond_the_first_five_are_counted_and_their_place_is_named(run
     ]
     ended = run("translate", "a", "-m", "m")
     assert "failed: in/4.mp4: empty.\nand 2 more; all are in made/.p2p/failures.jsonl\n" in ended.err
+
+
+def test_what_replaces_a_file_that_p2p_did_not_write_is_said(run, fake_job):
+    job = fake_job("translate")
+    job.report.tally.skipped[FOREIGN] = 1
+    ended = run("translate", "a", "-m", "m")
+    assert "what p2p did not write is left as it is; --overwrite replaces it\n" in ended.err

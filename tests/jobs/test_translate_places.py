@@ -134,3 +134,17 @@ def test_a_number_out_of_range_is_refused(tmp_path: Path, tiny_model: Callable[.
     source = photo(tmp_path / "a.png")
     with pytest.raises(UsageError, match=f"{option} -1: expected"):
         translate(source, model=tiny_model(), output=tmp_path / "out", **{option: -1})
+
+
+def test_a_link_in_the_output_folder_does_not_lead_a_result_onto_its_source(
+    tmp_path: Path, tiny_model: Callable[..., Path]
+):
+    source = photo(tmp_path / "photos" / "sub" / "a.png")
+    before = source.read_bytes()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sub").symlink_to(source.parent)
+    with pytest.raises(UsageError, match=r"a\.png is the source .*a\.png, through a link"):
+        translate(
+            tmp_path / "photos", model=tiny_model(), output=tmp_path / "out", overwrite=True, device="cpu"
+        )
+    assert source.read_bytes() == before
