@@ -15,7 +15,7 @@ from p2pcli.inference.model_file import read_model
 from p2pcli.inference.translator import model_in
 from p2pcli.io.atomic import require_free, require_outside
 from p2pcli.jobs.published_options import published_options
-from p2pcli.nets.detect import Detected, detect
+from p2pcli.nets.detect import Detected, as_pix2pixhd_global, detect
 from p2pcli.plan import Tally
 from p2pcli.recipe import Recipe
 from p2pcli.tasks.networks import states_by_name
@@ -152,7 +152,9 @@ def _recognised(states: States, recipe: Recipe, source: Path, observe: Observer)
     for name, state in states.items():
         is_judge = name.startswith(("discriminator", "D_"))
         try:
-            found[name] = detect(state, overrides=recipe.generator.model_dump())
+            one = detect(state, overrides=recipe.generator.model_dump())
+            is_global = recipe.generator.name == "pix2pixhd_global"
+            found[name] = as_pix2pixhd_global(one) if is_global else one
         except UsageError as error:
             section = recipe.discriminator.name if is_judge else recipe.generator.name
             text = f"{source}: '{section}' has no published counterpart"

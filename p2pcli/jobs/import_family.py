@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from p2pcli.errors import UsageError
-from p2pcli.nets.blocks import has_bias
-from p2pcli.nets.detect import Detected
+from p2pcli.nets.detect import Detected, as_pix2pixhd_global
 from p2pcli.tasks.unpaired import DIRECTIONS, UNPAIRED_JUDGES
 
 ENCODER_NAMES = {"pix2pixhd_features": "feature_encoder", "spade_style": "style_encoder"}
@@ -78,17 +77,7 @@ def as_of_one_code(files: Sequence[Found], *, netg: str | None) -> list[Found]:
     networks = {one.detected.network for one in files}
     if netg != "global" and not networks & _PIX2PIXHD_ALONE:
         return list(files)
-    return [replace(one, detected=_as_global(one.detected)) for one in files]
-
-
-def _as_global(one: Detected) -> Detected:
-    options = dict(one.options)
-    if one.network != "resnet" or options.pop("dropout"):
-        return one
-    bias = options.pop("bias")
-    if not (has_bias(options["norm"]) if bias is None else bias):
-        return one
-    return replace(one, network="pix2pixhd_global", options=options | {"downsamplings": 2})
+    return [replace(one, detected=as_pix2pixhd_global(one.detected)) for one in files]
 
 
 def family_of(files: Sequence[Found], *, direction: str | None = None) -> Family:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -84,6 +84,20 @@ def detect(values: Mapping[str, Any], *, overrides: Mapping[str, Any] | None = N
             found.network, found.role, options, whole, (*quirks, *more), invisible=found.invisible
         )
     raise UsageError(_unknown(state))
+
+
+def as_pix2pixhd_global(one: Detected) -> Detected:
+    """`one`, where it is a ResNet that pix2pixHD's generator of two down-samplings could be, as that.
+
+    The two have the same keys and are the same function; only their options have other names.
+    """
+    options = dict(one.options)
+    if one.network != "resnet" or options.pop("dropout"):
+        return one
+    bias = options.pop("bias")
+    if not (has_bias(options["norm"]) if bias is None else bias):
+        return one
+    return replace(one, network="pix2pixhd_global", options=options | {"downsamplings": 2})
 
 
 def _unet(state: State) -> Detected | None:

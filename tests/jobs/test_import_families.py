@@ -360,3 +360,11 @@ def test_export_says_how_the_published_code_builds_the_networks(
     report = export_weights(tmp_path / "model.safetensors", tmp_path / "out.pth", dry_run=True)
     assert report.options == words
     assert report.outputs and not any(path.exists() for path in report.outputs)
+
+
+def test_export_knows_pix2pixhds_generator_of_two_down_samplings(tmp_path: Path) -> None:
+    networks = pix2pixhd()
+    networks["G"] = GENERATORS["pix2pixhd_global"](channels=2, downsamplings=2, blocks=1, **HD_PLANES)
+    import_weights(files_of(networks, tmp_path / "in"), tmp_path / "model.safetensors")
+    report = export_weights(tmp_path / "model.safetensors", tmp_path / "out.pth", dry_run=True)
+    assert report.options.startswith("--netG global --ngf 2 --n_downsample_global 2 --n_blocks_global 1")
