@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from p2pcli.errors import EnvironmentFaultError, UsageError
+from p2pcli.errors import EnvironmentFaultError
 
 _TEMPORARY = re.compile(r"^\.(?P<name>.+)\.(?P<pid>\d+)\.(?P<host>[0-9a-f]{4})[0-9a-f]{8}\.tmp(\.\w+)?$")
 _OTHER_HOST_SECONDS = 24 * 3600
@@ -129,50 +129,6 @@ def remove_unfinished() -> None:
     for path in tuple(_live):
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-
-
-def require_outside(output: Path, sources: Iterable[str | Path], *, may_be_below: bool = False) -> None:
-    """Raise `UsageError` where `output` could overwrite or feed on one of the `sources`.
-
-    Refused: the same path; a source that lies in `output`; and `output` in a source folder, unless
-    `may_be_below` says that the listing leaves it out.
-    """
-    target = output.resolve()
-    for source in sources:
-        place = Path(source).resolve()
-        if target == place:
-            raise UsageError(f"the output {output} is also an input. Choose another place with -o.")
-        if target in place.parents:
-            raise UsageError(
-                f"the input {source} lies in the output folder {output}, where it could be overwritten. "
-                "Choose an output folder of its own with -o."
-            )
-        if place in target.parents and not may_be_below:
-            raise UsageError(
-                f"the output {output} lies in the input folder {source}, so the next run would read it. "
-                "Choose a folder outside with -o."
-            )
-
-
-def require_folders_above(output: Path) -> None:
-    """Raise `UsageError` where something else stands in the place of a folder above `output`."""
-    for folder in output.parents:
-        if os.path.isdir(folder):  # noqa: PTH112 - is_dir raises where a folder may not be searched
-            return
-        if os.path.lexists(folder):
-            raise UsageError(
-                f"{output}: {folder} is no folder, so nothing can be written below it. Name another place "
-                "with -o."
-            )
-
-
-def require_free(place: Path, *, overwrite: bool) -> None:
-    """Raise `UsageError` where no file can be at `place`, or one is there that must not be overwritten."""
-    if place.is_dir():
-        raise UsageError(f"{place}: a folder. Name a file in it with -o.")
-    require_folders_above(place)
-    if place.exists() and not overwrite:
-        raise UsageError(f"{place}: is there already. Name another -o, or add --overwrite.")
 
 
 def _temporary_sibling(path: Path, suffix: str) -> Path:

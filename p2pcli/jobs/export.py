@@ -13,7 +13,7 @@ from p2pcli.errors import ExitCode, UsageError, did_you_mean
 from p2pcli.events import Note, Observer, Stop, ignore
 from p2pcli.inference.model_file import read_model
 from p2pcli.inference.translator import model_in
-from p2pcli.io.atomic import require_free, require_outside
+from p2pcli.io.places import require_free, require_outside
 from p2pcli.jobs.published_options import published_options
 from p2pcli.nets.detect import Detected, as_pix2pixhd_global, detect
 from p2pcli.plan import Tally

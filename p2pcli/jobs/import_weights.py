@@ -16,7 +16,7 @@ from p2pcli.events import Note, Observer, Stop, ignore
 from p2pcli.inference.model_file import ModelInfo, read_model, save_model
 from p2pcli.inference.modes import inference_mode
 from p2pcli.inference.weights_file import PublishedOptions, read_options_beside, read_weights
-from p2pcli.io.atomic import require_free, require_outside
+from p2pcli.io.places import require_free, require_outside
 from p2pcli.jobs.import_family import Family, Found, as_of_one_code, described, family_of
 from p2pcli.jobs.import_recipe import Direction, Instances, Told, recipe_of
 from p2pcli.nets import Network

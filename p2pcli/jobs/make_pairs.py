@@ -14,9 +14,10 @@ import numpy as np
 from p2pcli.errors import ExitCode, NothingMatchedError, UsageError
 from p2pcli.events import Advanced, Ended, Note, Observer, Started, Stop, ignore
 from p2pcli.image import Fit, Kernel
-from p2pcli.io.atomic import flush_files, require_outside
+from p2pcli.io.atomic import flush_files
 from p2pcli.io.base import Listing
 from p2pcli.io.listing import list_media
+from p2pcli.io.places import require_outside
 from p2pcli.jobs import pairs_output
 from p2pcli.jobs.pairs_estimate import estimate_bytes
 from p2pcli.jobs.pairs_plan import Encoding, PairSettings, PairsPlan, build_plan, parse_sampling

@@ -15,6 +15,7 @@ from p2pcli.io.codec import encode
 from p2pcli.io.contact_sheet import contact_sheet
 from p2pcli.io.parquet import ParquetSource
 from p2pcli.io.parquet_shard import write_texts
+from p2pcli.io.places import require_folder
 from p2pcli.jobs.pairs_plan import PairsPlan
 from p2pcli.jobs.pairs_split import SPLITS
 from p2pcli.jobs.pairs_worker import DATA_FOLDER, ShardRecord, read_record
@@ -39,11 +40,7 @@ def begin(output: Path, plan: PairsPlan, *, overwrite: bool) -> dict[str, ShardR
             f"{str(output)!a}: the name holds bytes that are no UTF-8, which Parquet cannot open. Choose "
             "another -o."
         )
-    for place in (output, *output.parents):
-        if place.exists() and not place.is_dir():
-            raise UsageError(f"{place} is a file. Choose a folder with -o.")
-        if place.is_symlink() and not place.exists():
-            raise UsageError(f"{place} is a link to {place.readlink()}, which is not there. Make it first.")
+    require_folder(output)
     before = read_plan(output)
     if before is None and output.exists() and any(not path.name.startswith(".") for path in output.iterdir()):
         raise UsageError(

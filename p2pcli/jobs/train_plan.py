@@ -13,7 +13,8 @@ import torch
 
 from p2pcli import __version__
 from p2pcli.errors import NothingMatchedError, UsageError
-from p2pcli.io.atomic import require_outside, write_bytes
+from p2pcli.io.atomic import write_bytes
+from p2pcli.io.places import require_folder, require_outside
 from p2pcli.plan import differences, require_same
 from p2pcli.recipe import Recipe, load_recipe, parse_recipe, set_value
 from p2pcli.training.recipe_file import recipe_as_toml
@@ -122,6 +123,7 @@ def require_usable_folder(chosen: Chosen, *, resume: bool, overwrite: bool) -> N
         raise UsageError("--resume goes on with a run, --overwrite begins it anew: give one of them.")
     if chosen.data.is_dir():
         require_outside(folder.path, [chosen.data])
+    require_folder(folder.path)
     if resume and not folder.is_run:
         raise UsageError(f"{folder.path} holds no run to resume. Leave out --resume to start one there.")
     if folder.is_run and not resume and not overwrite:
@@ -129,11 +131,9 @@ def require_usable_folder(chosen: Chosen, *, resume: bool, overwrite: bool) -> N
             f"{folder.path} already holds a run. To go on with it: p2p train --resume -o {folder.path}. To "
             f"begin anew: add --overwrite, or choose another folder with -o."
         )
-    if not folder.is_run and folder.path.exists():
-        if not folder.path.is_dir():
-            raise UsageError(f"{folder.path} is a file. Choose a folder for the run with -o.")
-        if any(not path.name.startswith(".") for path in folder.path.iterdir()):
-            raise UsageError(f"{folder.path} is not empty and holds no run. Choose another folder with -o.")
+    strangers = folder.path.iterdir() if folder.path.exists() and not folder.is_run else ()
+    if any(not path.name.startswith(".") for path in strangers):
+        raise UsageError(f"{folder.path} is not empty and holds no run. Choose another folder with -o.")
 
 
 def plan_of(recipe: Recipe, identity: Mapping[str, object], limit: int | None) -> dict[str, object]:

@@ -17,10 +17,11 @@ from p2pcli.inference.pipeline import BatchSize
 from p2pcli.inference.preparation import Prepare
 from p2pcli.inference.progress import STAGE, Progress
 from p2pcli.inference.translator import Translator, load_model, model_in
-from p2pcli.io.atomic import require_folders_above, require_outside, sweep_stale, sweep_stale_of
+from p2pcli.io.atomic import sweep_stale, sweep_stale_of
 from p2pcli.io.base import Listing
 from p2pcli.io.codec import MAX_PIXELS
 from p2pcli.io.listing import list_media
+from p2pcli.io.places import require_folder, require_outside
 from p2pcli.jobs.translate_report import FOREIGN, TranslateReport, file_hash, write_failures
 from p2pcli.nets.blocks import Statistics
 from p2pcli.plan import Failure, fingerprint
@@ -138,10 +139,7 @@ def _list(
 ) -> Listing:
     given = [sources] if isinstance(sources, str | Path) else list(sources)
     require_outside(target, given, may_be_below=is_default)
-    require_folders_above(target)
-    if not is_single and not os.path.isdir(target) and os.path.lexists(target):  # noqa: PTH112
-        what = f"a link to {target.readlink()}, which is not there" if target.is_symlink() else "a file"
-        raise UsageError(f"{target}: {what}, where the output folder should be. Name another place with -o.")
+    require_folder(target.parent if is_single else target)
     # Other models' results below translated/ are nobody's "."; runs are left out by the listing itself.
     listing = list_media(given, exclude=[target] if is_single else [target, Path("translated")])
     if not listing.entries:

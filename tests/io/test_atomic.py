@@ -12,7 +12,8 @@ import pytest
 
 from p2pcli.errors import EnvironmentFaultError, UsageError
 from p2pcli.io import atomic
-from p2pcli.io.atomic import atomic_path, flush_files, require_outside, sweep_stale, write_bytes
+from p2pcli.io.atomic import atomic_path, flush_files, sweep_stale, write_bytes
+from p2pcli.io.places import require_outside
 
 
 def test_written_bytes_are_at_the_path_and_nothing_else_is_left(tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def test_an_output_that_is_a_folder_or_below_a_file_is_refused(tmp_path: Path) -
     (tmp_path / "models.safetensors").mkdir()
     with pytest.raises(UsageError, match=r"models\.safetensors: a folder\. Name a file in it with -o"):
         import_weights(file, tmp_path / "models.safetensors", overwrite=True)
-    with pytest.raises(UsageError, match=r"G\.pth is no folder, so nothing can be written below it"):
+    with pytest.raises(UsageError, match=r"G\.pth is a file\. Choose a folder with -o\."):
         import_weights(file, file / "model.safetensors")
     with pytest.raises(UsageError, match=r"ends in \.safetensors\. Use -o .*/model\.safetensors\."):
         import_weights(file, tmp_path)

@@ -36,7 +36,7 @@ def test_what_a_killed_run_left_of_a_single_file_is_swept(tmp_path: Path, tiny_m
 @pytest.mark.parametrize("name", ["out", "deep/out", "b.png"])
 def test_an_output_below_a_file_is_refused(tmp_path: Path, tiny_model: Callable[..., Path], name: str):
     source, file = photo(tmp_path / "a.png"), photo(tmp_path / "file.png")
-    with pytest.raises(UsageError, match=r"file\.png is no folder"):
+    with pytest.raises(UsageError, match=r"file\.png is a file\. Choose a folder with -o\."):
         translate(source, model=tiny_model(), output=file / name, device="cpu")
 
 
@@ -125,7 +125,7 @@ def test_an_animation_of_which_the_first_picture_is_translated_is_named(
 def test_a_link_to_nothing_is_no_output_folder(tmp_path: Path, tiny_model: Callable[..., Path]):
     (tmp_path / "out").symlink_to("nowhere")
     source = photo(tmp_path / "a.png")
-    with pytest.raises(UsageError, match="out: a link to nowhere, which is not there"):
+    with pytest.raises(UsageError, match="out is a link to nowhere, which is not there"):
         translate(source, model=tiny_model(), output=tmp_path / "out", device="cpu")
 
 

@@ -220,6 +220,16 @@ def test_an_existing_run_is_kept_and_the_resume_command_named(
     assert again.steps == again.total_steps
 
 
+@pytest.mark.parametrize("output", ["file", "file/run"])
+def test_a_file_is_no_place_for_a_run(
+    side_by_side: Folder, tiny: list[str], tmp_path: Path, output: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match=r"file is a file\. Choose a folder with -o\."):
+        train(side_by_side(), output=tmp_path / output, overrides=tiny, device="cpu")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_folder_with_other_files_is_not_a_run_folder(
     side_by_side: Folder, tiny: list[str], tmp_path: Path
 ) -> None:
