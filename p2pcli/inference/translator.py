@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from p2pcli.conditions import as_picture, channels_of, further_layers, input_planes, main_layers
 from p2pcli.errors import UsageError
 from p2pcli.image import Image, resize
-from p2pcli.inference.cores import run_by_core
+from p2pcli.inference.batch_invariance import batch_invariant
 from p2pcli.inference.device import choose_device, describe_device
 from p2pcli.inference.fitting import as_images, pad, require_picture, runs_of_equals, with_channels
 from p2pcli.inference.looks import Looks, looks_in
 from p2pcli.inference.model_file import ModelInfo, generator_in, read_model
 from p2pcli.inference.modes import inference_mode, set_modes
 from p2pcli.inference.outside import dtype_for, is_from_outside, read_outside, require_no_modes, tiling_for
-from p2pcli.inference.precision import free_memory, pick_dtype, reduced_copy
+from p2pcli.inference.precision import bytes_per_pixel, free_memory, pick_dtype, reduced_copy
 from p2pcli.inference.preparation import Preparation, Prepare, preparation_for
 from p2pcli.inference.tiling import TILE_BYTES, Tiling, run_in_tiles
 from p2pcli.nets.blocks import SizeNeeds, Statistics
@@ -85,9 +85,9 @@ def load_model(
     return Translator(
         network,
         recipe.data,
-        running=reduced_copy(network, dtype),
+        running=batch_invariant(reduced_copy(network, dtype)),
         scale=recipe.data.scale,
-        bytes_per_pixel=_bytes_per_pixel(recipe, dtype),
+        bytes_per_pixel=bytes_per_pixel(recipe, dtype),
         recipe=recipe,
         looks=looks_in(state, recipe, look=look, device=where, seed=seed),
         path=file,
@@ -123,17 +123,6 @@ def _outside_translator(
         input_dtype=torch.float32,
         seed=seed,
     )
-
-
-def _bytes_per_pixel(recipe: Recipe, dtype: torch.dtype) -> float:
-    """About what the network needs at its peak (seen in bfloat16 at 64 channels: U-Net 118, with
-    resize-convolutions 316, ResNet 254)."""
-    section = recipe.generator
-    enlarges_first = section.name == "unet" and section.upsampling == "resize"
-    each = 2.25 if enlarges_first else {"unet": 0.75, "progressive": 6.0}.get(section.name, 2.0)
-    values = section.channels * each
-    # 48: the picture and its translation as float32, padded and whole.
-    return 48 + values * torch.empty((), dtype=dtype).element_size()
 
 
 def model_in(path: Path) -> Path:
@@ -266,7 +255,8 @@ class Translator:
     def translate_batch(self, images: Sequence[Image], *, keys: Sequence[str] | None = None) -> list[Image]:
         """Translations of `images`, each (H, W, C), all of one `padded_size` and dtype.
 
-        Each result is what its picture alone would give.
+        Each result is what its picture alone gives: on a CPU bit for bit; on a GPU as far as its libraries
+        add up alike for another batch size.
         """
         names = keys or [""] * len(images)
         return self.run(
@@ -309,8 +299,7 @@ class Translator:
 
     def run(self, inputs: Sequence[Image], sources: Sequence[Image], keys: Sequence[str]) -> list[Image]:
         """The network alone: `inputs` are prepared; size, dtype and alpha of the results follow `sources`."""
-        if self.dropout and len(inputs) > 1:
-            # A mask is drawn for a whole batch, so that one by one is the only way to fix each picture's own.
+        if len(inputs) > 1 and self._must_go_one_by_one:
             singles = zip(inputs, sources, keys, strict=True)
             return [self.run([one], [source], [key])[0] for one, source, key in singles]
         self._require_memory(len(inputs), self.padded_size(inputs[0]))
@@ -321,6 +310,15 @@ class Translator:
                 return self._completed(outputs, inputs, sources)
             made = self._made(batch, keys[0], dtype=sources[0].dtype)
         return as_images(made, inputs, sources, scale=self.scale)
+
+    @property
+    def _must_go_one_by_one(self) -> bool:
+        """True where a batch would change its pictures.
+
+        A dropout mask is drawn for a whole batch; and what sums a network of another project contains, and
+        how a CPU orders them by batch, is not known.
+        """
+        return self.dropout or (self.recipe is None and self.device.type == "cpu")
 
     def _made(self, batch: Tensor, key: str, *, dtype: np.dtype[Any]) -> Image:
         """What the network makes of `batch`, as one array (B, H, W, C) of `dtype`."""
@@ -370,11 +368,6 @@ class Translator:
 
     def _drawn(self, batch: Tensor, key: str, looks: Tensor | None = None) -> Tensor:
         batch = batch.to(self._input_dtype)
-        # A network of another project may keep something between calls: it is called from one thread.
-        is_ours = self.recipe is not None and looks is None
-        if is_ours and not self.dropout and self.device.type == "cpu" and self.dtype != torch.float32:
-            # In float32 a picture comes out the same to the last bit, whatever shares its batch.
-            return run_by_core(self._running, batch)
         inputs = (batch,) if looks is None else (batch, looks)
         if not self.dropout:
             result: Tensor = self._running(*inputs)
