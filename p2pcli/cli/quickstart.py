@@ -10,6 +10,7 @@ import typer
 from p2pcli.cli import options
 from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.kept_memory import keep_freed_memory
 from p2pcli.cli.progress import duration
 from p2pcli.cli.running import Printing, finish, run_job
 from p2pcli.events import Observer, Stop
@@ -59,6 +60,7 @@ def quickstart(
             stop=stop,
         )
 
+    keep_freed_memory()
     report, caught = run_job(job, printing=printing)
     if not (report.interrupted or dry_run):
         for line in _where_everything_is(report):

@@ -10,6 +10,7 @@ import typer
 from p2pcli.cli import completion, options
 from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.kept_memory import keep_freed_memory
 from p2pcli.cli.progress import duration
 from p2pcli.cli.running import Printing, finish, run_job
 from p2pcli.events import Observer, Stop
@@ -99,6 +100,7 @@ def train(
             stop=stop,
         )
 
+    keep_freed_memory()
     report, caught = run_job(job, printing=printing)
     if is_follower:
         raise typer.Exit(int(caught.exit_code if report.interrupted else report.exit_code))

@@ -10,6 +10,7 @@ import typer
 from p2pcli.cli import options
 from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.kept_memory import keep_freed_memory
 from p2pcli.cli.running import Printing, finish, newest_unless, run_job, tally_line
 from p2pcli.events import Observer, Stop
 
@@ -155,6 +156,7 @@ def translate(
             stop=stop,
         )
 
+    keep_freed_memory()
     report, caught = run_job(job, printing=printing)
     summary = _summary(report, dry_run=dry_run)
     finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run)

@@ -8,14 +8,17 @@ each picture for itself already (`nets.blocks`), and everything else here is pix
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Hashable
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
-_Trial = tuple[Hashable, ...]
-"""What the outcome of a trial depends on."""
+Outcomes = dict[tuple[Hashable, ...], bool | None]
+"""What trials said, by all that it depends on; None: a shape that was seen once, and not tried."""
+
+_outcomes: Outcomes = {}
+"""Of all models of this process: a processor sums alike for each of them."""
 
 _CHANNELS_TO_CANCEL = 4
 """Fewer cancel each other at once, whatever the order."""
@@ -33,16 +36,15 @@ _DIFFERENT_ROWS = 16
 """Output channels with weights of their own in a trial; the others repeat them."""
 
 
-def batch_invariant(network: nn.Module) -> nn.Module:
+def batch_invariant(network: nn.Module, *, outcomes: Outcomes = _outcomes) -> nn.Module:
     """`network` (its layers are replaced) such that each picture of a batch comes out as it does alone.
 
-    For use without gradients, from one thread at a time.
+    For use without gradients, from one thread at a time. `outcomes` of trials are looked up and added.
     """
-    known: dict[_Trial, bool | None] = {}
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-                setattr(module, name, BatchInvariant(child, known))
+                setattr(module, name, BatchInvariant(child, outcomes))
     return network
 
 
@@ -52,14 +54,11 @@ class BatchInvariant(nn.Module):
     The first batch of a shape goes one by one, as there may be no other; the second is preceded by a trial.
     """
 
-    def __init__(
-        self, layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, known: dict[_Trial, bool | None]
-    ) -> None:
-        """`known` is what the trials of all layers said; None: a shape that was seen once, and not tried."""
+    def __init__(self, layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, outcomes: Outcomes) -> None:
         super().__init__()
         self.layer = layer
         self._kind: Hashable = (type(layer), repr(layer))
-        self._known = known
+        self._outcomes = outcomes
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's result for `x` (B, …)."""
@@ -75,13 +74,13 @@ class BatchInvariant(nn.Module):
         # A product of one row is no product of matrices to any library.
         if isinstance(layer, nn.Linear) or x.nbytes > _LARGEST_BYTES:
             return False
-        key: _Trial = (self._kind, x.dtype, tuple(x.shape), x.stride(), torch.get_num_threads())
-        if key not in self._known:
-            self._known[key] = None
+        key = (self._kind, x.dtype, tuple(x.shape), x.stride(), torch.get_num_threads())
+        if key not in self._outcomes:
+            self._outcomes[key] = None
             return False
-        found = self._known[key]
+        found = self._outcomes[key]
         if found is None:
-            found = self._known[key] = sums_alike(layer, x)
+            found = self._outcomes[key] = sums_alike(layer, x)
         return found
 
 
@@ -96,21 +95,21 @@ def sums_alike(layer: nn.Conv2d | nn.ConvTranspose2d, like: Tensor) -> bool:
     if layer.groups != 1:
         return False
     noise = torch.Generator().manual_seed(0)
-    trial = copy.deepcopy(layer)
-    is_transposed = isinstance(layer, nn.ConvTranspose2d)
-    weight = trial.weight.transpose(0, 1) if is_transposed else trial.weight
+    values = {name: torch.zeros_like(value) for name, value in layer.named_parameters()}
+    weight = values["weight"].transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else values["weight"]
     one, batch = torch.empty_like(like[:1]), torch.empty_like(like)
     enough = _ENOUGH_VALUES if layer.in_channels >= _CHANNELS_TO_CANCEL else _ENOUGH_UNCANCELLED
     compared = 0
     with torch.no_grad():
-        if trial.bias is not None:
-            trial.bias.zero_()
         for _ in range(_MOST_PICTURES):
-            weight.copy_(_rows(tuple(weight.shape), noise))
+            rows = _rows(tuple(weight.shape[1:]), noise).to(weight.dtype)
+            for part in torch.split(weight, len(rows)):
+                part.copy_(rows[: len(part)])
             one.copy_(_noise((1, *like.shape[2:]), noise))
-            alone = trial(one)
+            alone: Tensor = functional_call(layer, values, (one,))
             # The same at all places of the batch, so that one result is that of each place.
-            if not bool((trial(batch.copy_(one)) == alone).all()):
+            together: Tensor = functional_call(layer, values, (batch.copy_(one),))
+            if not bool((together == alone).all()):
                 return False
             compared += alone.numel()
             if compared >= enough:
@@ -119,17 +118,14 @@ def sums_alike(layer: nn.Conv2d | nn.ConvTranspose2d, like: Tensor) -> bool:
 
 
 def _rows(shape: tuple[int, ...], noise: torch.Generator) -> Tensor:
-    """Weights (K, C, k, k), a few different rows over and over, whose sums over the channels are 0."""
-    count, channels, *kernel = shape
-    different = min(count, _DIFFERENT_ROWS)
+    """Weights (`_DIFFERENT_ROWS`, C, k, k) for `shape` (C, k, k), each of whose sums over C is 0."""
+    channels, *kernel = shape
     if channels < _CHANNELS_TO_CANCEL:
-        rows = _noise((different, channels, *kernel), noise)
-    else:
-        half = _noise((different, channels // 2, *kernel), noise)
-        odd = torch.zeros(different, channels % 2, *kernel)
-        ordered = torch.cat([half, -half, odd], dim=1)
-        rows = torch.stack([row[torch.randperm(channels, generator=noise)] for row in ordered])
-    return rows[torch.arange(count) % different]
+        return _noise((_DIFFERENT_ROWS, *shape), noise)
+    half = _noise((_DIFFERENT_ROWS, channels // 2, *kernel), noise)
+    odd = torch.zeros(_DIFFERENT_ROWS, channels % 2, *kernel)
+    ordered = torch.cat([half, -half, odd], dim=1)
+    return torch.stack([row[torch.randperm(channels, generator=noise)] for row in ordered])
 
 
 def _noise(shape: tuple[int, ...], noise: torch.Generator) -> Tensor:

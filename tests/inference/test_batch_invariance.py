@@ -75,7 +75,7 @@ def test_a_picture_has_the_same_bits_alone_and_in_any_batch(name, options, side,
     network = GENERATORS[name](**options)
     init_weights(network, gain=0.2)
     set_modes(network, statistics="sample", dropout=False)
-    running = batch_invariant(reduced_copy(network, dtype))
+    running = batch_invariant(reduced_copy(network, dtype), outcomes={})
     batch = pictures(8, options.get("input_channels", 3), side, dtype)
     with torch.no_grad():
         alone = torch.cat([running(one.clone()) for one in batch.chunk(8)])
@@ -89,7 +89,7 @@ def test_a_style_beside_the_picture_changes_nothing_of_that():
     network = GENERATORS["spade"](input_channels=5, channels=4, hidden=8, style_grid=(2, 2))
     init_weights(network, gain=0.2)
     set_modes(network, statistics="sample", dropout=False)
-    running = batch_invariant(reduced_copy(network, torch.float32))
+    running = batch_invariant(reduced_copy(network, torch.float32), outcomes={})
     batch, styles = pictures(5, 5, 64, torch.float32), torch.randn(5, STYLE_SIZE)
     pairs = zip(batch.chunk(5), styles.chunk(5), strict=True)
     with torch.no_grad():
@@ -141,7 +141,7 @@ def test_a_trial_leaves_layer_and_random_numbers_alone():
 def test_a_layer_of_another_order_goes_one_by_one():
     torch.manual_seed(0)
     layer = ByBatch(16, 8, 3, padding=1).requires_grad_(False)
-    network = batch_invariant(nn.Sequential(layer))
+    network = batch_invariant(nn.Sequential(layer), outcomes={})
     batch = pictures(3, 16, 8, torch.float32)
     alone = torch.cat([layer(one.clone()) for one in batch.chunk(3)])
     assert not torch.equal(layer(batch), alone)
@@ -152,7 +152,7 @@ def test_a_layer_of_another_order_goes_one_by_one():
 def test_batches_go_at_once_from_the_second_of_a_shape_on():
     layer = Counting(4, 4, 3).requires_grad_(False)
     layer.calls = []
-    network = batch_invariant(nn.Sequential(layer))
+    network = batch_invariant(nn.Sequential(layer), outcomes={})
     batch = pictures(3, 4, 8, torch.float32)
     network(batch)
     assert layer.calls == [1, 1, 1]
@@ -170,15 +170,27 @@ def test_layers_alike_share_their_trial():
     layers = [Counting(4, 4, 3, padding=1).requires_grad_(False) for _ in range(3)]
     for layer in layers:
         layer.calls = []
-    batch_invariant(nn.Sequential(*layers))(pictures(3, 4, 8, torch.float32))
+    batch_invariant(nn.Sequential(*layers), outcomes={})(pictures(3, 4, 8, torch.float32))
     assert [layer.calls[-1] for layer in layers] == [1, 3, 3]
+
+
+def test_a_model_loaded_later_goes_at_once_from_its_first_batch_on():
+    batch = pictures(3, 5, 11, torch.float32)
+    layers = [Counting(5, 7, 3).requires_grad_(False) for _ in range(2)]
+    for layer in layers:
+        layer.calls = []
+    earlier, later = (batch_invariant(nn.Sequential(layer)) for layer in layers)
+    earlier(batch)
+    earlier(batch)
+    assert later(batch).shape == (3, 7, 9, 9)
+    assert layers[1].calls == [3]
 
 
 def test_what_is_too_large_for_a_trial_goes_one_by_one(monkeypatch):
     monkeypatch.setattr("p2pcli.inference.batch_invariance._LARGEST_BYTES", 100)
     layer = Counting(4, 4, 3).requires_grad_(False)
     layer.calls = []
-    network = batch_invariant(nn.Sequential(layer))
+    network = batch_invariant(nn.Sequential(layer), outcomes={})
     for _ in range(3):
         network(pictures(2, 4, 8, torch.float32))
     assert layer.calls == [1] * 6
