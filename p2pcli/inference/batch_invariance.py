@@ -74,7 +74,8 @@ class BatchInvariant(nn.Module):
         # A product of one row is no product of matrices to any library.
         if isinstance(layer, nn.Linear) or x.nbytes > _LARGEST_BYTES:
             return False
-        key = (self._kind, x.dtype, tuple(x.shape), x.stride(), torch.get_num_threads())
+        settings = (torch.get_num_threads(), torch.get_float32_matmul_precision())
+        key = (self._kind, layer.weight.stride(), x.dtype, tuple(x.shape), x.stride(), *settings)
         if key not in self._outcomes:
             self._outcomes[key] = None
             return False
