@@ -1,11 +1,10 @@
-"""Memory over a long run: make-pairs over 10 000 images, translate over a 30-minute film.
+"""Memory over a long run: make-pairs over 10 000 images, translate over a 10-minute film.
 
-    python benchmarks/memory.py [pairs|film] [--images 10000] [--minutes 30]
+    python benchmarks/memory.py [pairs|film] [--images 10000] [--minutes 10]
 
 The images and the film are made here. The job runs in a process of its own; its resident memory, with that of
 all its children, is sampled twice a second. Prints the growth between the level after the first 5 % of the
-run and the highest later one (goal: within 200 MB). The network is so small that 10 minutes of film pass in
-some 30 seconds, of which loading the libraries is more than 5 %: hence the longer film.
+run and the highest later one (goal: within 200 MB).
 """
 
 from __future__ import annotations
@@ -118,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="?", choices=["pairs", "film"])
     parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--minutes", type=float, default=10.0)
     options = parser.parse_args()
     p2p = [sys.executable, "-m", "p2pcli"]
     with tempfile.TemporaryDirectory(prefix="bench-memory-") as name:

@@ -4,8 +4,8 @@
 
 Everything is made here and timed in one run; the interesting output are the ratios. The model is the full
 pix2pix U-Net with random weights, through which the picture passes: its speed does not depend on what it has
-learned, but an encoder's depends on what it is given. What a process does only once is not part of the rates:
-loading the model and, on a CPU, trying out which layers may take a batch at once. Its time has its own line.
+learned, but an encoder's depends on what it is given. Each run of p2p tries its layers out anew, as a command
+does, in about the time of a batch and a half: that is part of its rate.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from PIL import Image as PillowImage
 from p2pcli.cli.kept_memory import keep_freed_memory
 from p2pcli.events import Ended, Started
 from p2pcli.image import Image
+from p2pcli.inference.batch_invariance import _outcomes
 from p2pcli.inference.model_file import ModelInfo, save_model
-from p2pcli.inference.translator import Translator, load_model
+from p2pcli.inference.translator import load_model
 from p2pcli.io.video import VideoWriter, probe, read_frames
 from p2pcli.jobs.translate import translate
 from p2pcli.nets import init_weights
@@ -126,16 +127,10 @@ def ours(model: Path, source: Path, output: Path) -> float:
         if isinstance(event, Started | Ended):
             times.append(time.perf_counter())
 
+    _outcomes.clear()
     report = translate(source, model=model, output=output, observe=observe)
     assert report.exit_code == 0 and report.tally.written
     return times[-1] - times[0]
-
-
-def few_batches(translator: Translator, pictures: list[Image], size: int) -> None:
-    """As many as a new size of picture needs until all its layers are tried."""
-    batch = pictures[:size]
-    for _ in range(3):
-        translator.run(batch, batch, [""] * len(batch))
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -157,7 +152,6 @@ def bench_folder(folder: Path, model: Path, *, count: int, repeats: int) -> None
             batch = pictures[start : start + size]
             translator.run(batch, batch, [""] * len(batch))
 
-    first, again = (seconds(lambda: few_batches(translator, pictures, size)) for _ in range(2))
     bare()
     for repeat in range(repeats):
         rows["plain"].append(plain_loop(model, source, folder / "plain"))
@@ -169,7 +163,6 @@ def bench_folder(folder: Path, model: Path, *, count: int, repeats: int) -> None
     print(f"  plain Pillow + float32 loop  {count / plain:7.2f} images/s")
     print(f"  bare network                 {count / network:7.2f} images/s")
     print(f"  p2p translate                {count / whole:7.2f} images/s")
-    print(f"  once in a process            {first - again:7.2f} s more, for trials of the layers")
     print(f"  ours / plain loop            {plain / whole:7.2f}  (aim: at least 2)")
     print(f"  ours / bare network          {network / whole:7.2f}  (aim: at least 0.9)")
 
