@@ -38,6 +38,9 @@ from p2pcli.tasks import build_generator
 _PLAIN_IMAGES = 120
 """As many are enough for the rate of the plain loop, which has no start to make up for."""
 
+_FEWEST_CHANNELS = 24
+"""Two for each colour of each of 2×2 px: see `show_the_picture`."""
+
 
 def make_picture(number: int, *, side: int) -> np.ndarray:
     """A smooth picture with some texture, about as hard to compress as a photo."""
@@ -216,6 +219,11 @@ def main() -> None:
     parser.add_argument("--film", type=Path, help="a film of yours instead of one made here")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
+    if options.channels < _FEWEST_CHANNELS:
+        parser.error(
+            f"--channels {options.channels}: the picture passes through the first layer's, and needs at "
+            f"least {_FEWEST_CHANNELS}"
+        )
     # As the command does; plain loop and bare network gain by it as well.
     keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="bench-translate-") as name:

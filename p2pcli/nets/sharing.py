@@ -21,7 +21,6 @@ class SharedStatistics:
     counts: bool = True
     """False while this process's part only stands in, so that it does not count."""
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def normalize(self, x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
         """`x` (B, C, H, W) as `norm` would have it in one process; its running statistics move as well."""
         values = x.float()
@@ -37,6 +36,15 @@ class SharedStatistics:
         scale = scale if norm.weight is None else scale * norm.weight
         shift = -mean * scale if norm.bias is None else norm.bias - mean * scale
         return (values * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+
+    @classmethod
+    def keep_out_of_graphs(cls) -> None:
+        """Let torch.compile leave `normalize`, which waits for other processes, to plain torch.
+
+        For runs that compile: as a decorator it would load torch's compiler in every command, which takes a
+        second and 140 MB.
+        """
+        cls.normalize = torch.compiler.disable(cls.normalize)  # type: ignore[method-assign]
 
     def _over_all(self, tensor: Tensor) -> Tensor:
         result: Tensor = _SumOverAll.apply(tensor, self.add_up)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from p2pcli.errors import EnvironmentFaultError
+from p2pcli.nets.sharing import SharedStatistics
 from p2pcli.tasks import Task, networks_of
 
 _CPP_COMPILERS = ("g++", "clang++", "c++", "cl")
@@ -34,5 +35,6 @@ def require_compiler(device: torch.device) -> None:
 
 def compile_networks(task: Task[Any]) -> None:
     """Compile all that learns, in place: keys stay as they are. The first steps then take minutes."""
+    SharedStatistics.keep_out_of_graphs()
     for network in networks_of(task).values():
         network.compile()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -247,3 +250,14 @@ def test_a_picture_too_large_for_the_memory_is_refused_before_it_is_tried(tiny_m
 def test_what_is_no_picture_is_refused_in_a_sentence(tiny_model, picture, found):
     with pytest.raises(UsageError, match=rf"a uint8 array \(H, W, 3\), RGB, not {found}\."):
         load_model(tiny_model())(picture)
+
+
+def test_translating_does_not_load_the_compiler_of_torch(tiny_model):
+    # A second before the first picture, and 140 MB.
+    program = (
+        "import sys, numpy, p2pcli.jobs.translate\n"
+        f"p2pcli.load_model({str(tiny_model())!r})(numpy.zeros((32, 32, 3), numpy.uint8))\n"
+        "print(sorted({'torch', 'torch._dynamo', 'torch._inductor', 'triton', 'sympy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "['torch']\n"

@@ -131,3 +131,32 @@ def test_outside_training_nobody_else_is_asked() -> None:
     norm.shared = SharedStatistics(refuse)
     assert norm(features()).isfinite().all()
     assert list(norm.state_dict()) == list(BatchNorm2d(2).state_dict())
+
+
+def test_a_compiled_network_waits_for_other_processes_outside_its_graphs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SharedStatistics, "normalize", SharedStatistics.normalize)
+    waited: list[bool] = []
+    graphs: list[torch.fx.GraphModule] = []
+
+    def add_up(tensor: Tensor) -> Tensor:
+        waited.append(torch.compiler.is_compiling())
+        return tensor
+
+    def keep(graph: torch.fx.GraphModule, examples: list[Tensor]) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    norm = BatchNorm2d(2)
+    network = torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), norm, torch.nn.Conv2d(2, 2, 1))
+    norm.shared = SharedStatistics(add_up)
+    with torch.no_grad():
+        expected = network(features())
+        torch.compiler.reset()
+        SharedStatistics.keep_out_of_graphs()
+        network.compile(backend=keep)
+        torch.testing.assert_close(network(features()), expected)
+    assert waited == [False] * 4
+    called = {str(node.target) for graph in graphs for node in graph.graph.nodes}
+    assert not any("var_mean" in name for name in called)
