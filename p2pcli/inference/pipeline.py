@@ -16,7 +16,6 @@ from typing import Generic, TypeVar
 
 from p2pcli.errors import EnvironmentFaultError, ItemError
 from p2pcli.events import Note, Observer, Stop, ignore
-from p2pcli.inference.background import step_behind_the_network
 from p2pcli.inference.device import is_out_of_memory
 
 Item = TypeVar("Item")
@@ -127,7 +126,6 @@ class _Reader(Generic[Item, Loaded]):
 
     def run(self) -> None:
         """The reader thread's body; an exception of the iterator is kept for the caller's thread."""
-        step_behind_the_network()
         iterator = iter(self.items)
         try:
             while not self.ended():
@@ -181,9 +179,11 @@ def run_pipeline(
     iterator is raised after everything before it is finished.
     """
     held = _Held(held_bytes, most_decoding=decoders + 1)
+    # None of these threads steps behind the network. On a CPU its own wait for each other at every layer:
+    # what takes a little of each core all the time costs it more than what takes them whole, but briefly.
     with (
-        ThreadPoolExecutor(decoders, "decode", step_behind_the_network) as decode_pool,
-        ThreadPoolExecutor(1 if in_order else encoders, "encode", step_behind_the_network) as encode_pool,
+        ThreadPoolExecutor(decoders, "decode") as decode_pool,
+        ThreadPoolExecutor(1 if in_order else encoders, "encode") as encode_pool,
     ):
 
         def decode(item: Item) -> Loaded:

@@ -44,7 +44,7 @@ class SharedStatistics:
         For runs that compile: as a decorator it would load torch's compiler in every command, which takes a
         second and 140 MB.
         """
-        cls.normalize = torch.compiler.disable(cls.normalize)  # type: ignore[method-assign]
+        cls.normalize = torch.compiler.disable(cls.normalize)  # type: ignore[method-assign, no-untyped-call]
 
     def _over_all(self, tensor: Tensor) -> Tensor:
         result: Tensor = _SumOverAll.apply(tensor, self.add_up)

@@ -15,10 +15,10 @@ import torch
 
 from p2pcli.conditions import input_planes, instance_ids, target_planes
 from p2pcli.image import Image
-from p2pcli.inference.background import step_behind_the_network
 from p2pcli.tasks import Batch
 from p2pcli.tensors import stacked, to_batch
 from p2pcli.training.augment import Square
+from p2pcli.training.background import step_behind_the_network
 from p2pcli.training.sampler import Slot
 
 AHEAD_BATCHES = 3
