@@ -60,7 +60,7 @@ Workers = Annotated[
         "--workers",
         "-j",
         min=1,
-        help="Worker processes. Nothing: what suits this machine.",
+        help="Processes or threads that read and write. Nothing: what suits this machine.",
         show_default=False,
         rich_help_panel=RUN_PANEL,
     ),
