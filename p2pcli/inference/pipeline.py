@@ -179,8 +179,8 @@ def run_pipeline(
     iterator is raised after everything before it is finished.
     """
     held = _Held(held_bytes, most_decoding=decoders + 1)
-    # None of these threads steps behind the network. On a CPU its own wait for each other at every layer:
-    # what takes a little of each core all the time costs it more than what takes them whole, but briefly.
+    # At the network's own priority. On a CPU its threads wait for each other at every layer: what takes a
+    # little of each core all the time costs it more than what takes them whole, but briefly.
     with (
         ThreadPoolExecutor(decoders, "decode") as decode_pool,
         ThreadPoolExecutor(1 if in_order else encoders, "encode") as encode_pool,

@@ -18,7 +18,6 @@ from p2pcli.image import Image
 from p2pcli.tasks import Batch
 from p2pcli.tensors import stacked, to_batch
 from p2pcli.training.augment import Square
-from p2pcli.training.background import step_behind_the_network
 from p2pcli.training.sampler import Slot
 
 AHEAD_BATCHES = 3
@@ -74,7 +73,7 @@ def prefetch(
     in the order. Close the generator to end the threads.
     """
     waiting: deque[tuple[tuple[Slot, ...], list[Future[Square]]]] = deque()
-    pool = ThreadPoolExecutor(workers, "p2p-load", step_behind_the_network)
+    pool = ThreadPoolExecutor(workers, "p2p-load")
     try:
         for slots, load in jobs:
             waiting.append((slots, [pool.submit(load, slot) for slot in slots]))
