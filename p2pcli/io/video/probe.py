@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
 from av import VideoFrame
 from av.container import InputContainer
-from av.sidedata.sidedata import SideData
 from av.video.stream import VideoStream
 
 from p2pcli.errors import ItemError
 from p2pcli.io.video.colour import Colour, colour_of
 from p2pcli.io.video.container import open_input, video_stream
+from p2pcli.io.video.side_data import display_matrix
 
 PACKETS_TO_FIRST_FRAME = 2000
 """After so many packets without one frame a stream is called undecodable."""
@@ -139,12 +137,10 @@ def orientation_of(frame: VideoFrame) -> tuple[int, bool]:
     From the display matrix (a, b, u, c, d, v, x, y, w): a stored point (p, q) is shown at (a·p + c·q,
     b·p + d·q). Angles between are taken to the nearest quarter turn.
     """
-    # Iterating gives the entries themselves, whatever the type stubs say of a mapping.
-    entries = cast(Iterable[SideData], frame.side_data)
-    matrices = [entry for entry in entries if entry.type.name == "DISPLAYMATRIX"]
-    if not matrices:
+    matrix = display_matrix(frame)
+    if matrix is None:
         return 0, False
-    a, b, _, c, d = np.frombuffer(bytes(matrices[0]), dtype=np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(matrix, dtype=np.int32)[:5].tolist()
     mirrored = a * d - b * c < 0
     if mirrored:
         a, b = -a, -b
