@@ -1,6 +1,7 @@
 """How near a result is to its target: L1, PSNR and SSIM, one number per sample.
 
-Images are float (B, C, H, W) in [-1, 1], so the data range is 2.
+Images are float (B, C, H, W) in [-1, 1], so the data range is 2. PSNR and SSIM are what the same pictures
+have in [0, 1].
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 DATA_RANGE = 2.0
+FORMULAS = 2
+"""Another number wherever a metric of the same pictures becomes another: stored ones then do not compare."""
 _WINDOW_PX = 11
 _WINDOW_SIGMA = 1.5
 
@@ -29,17 +32,23 @@ def ssim(result: Tensor, target: Tensor) -> Tensor:
     """Structural similarity of each sample, (B,), in [-1, 1]; 1 where both are equal.
 
     Wang et al. 2004: Gaussian window 11×11 with σ 1.5, K1 0.01, K2 0.03, windows that lie wholly inside,
-    averaged over channels. Sides of at least 11 px.
+    averaged over channels. Sides of at least 11 px. The luminance term is that of values from 0 upwards: it
+    is no similarity where means may have two signs.
     """
     a, b = result.float(), target.float()
     if min(a.shape[2:]) < _WINDOW_PX:
         raise ValueError(f"SSIM needs sides of at least {_WINDOW_PX} px, not {tuple(a.shape[2:])}")
+    # Variances do not depend on where 0 is, and float32 tells small ones apart only around it.
+    middle = ((a + b) / 2).mean(dim=(2, 3), keepdim=True).detach()
+    a, b = a - middle, b - middle
     mean_a, mean_b = _blur(a), _blur(b)
     variance_a = _blur(a * a) - mean_a.square()
     variance_b = _blur(b * b) - mean_b.square()
     covariance = _blur(a * b) - mean_a * mean_b
     c1, c2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
-    luminance = (2 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
+    # From black, which is −1.
+    level_a, level_b = mean_a + middle + 1, mean_b + middle + 1
+    luminance = (2 * level_a * level_b + c1) / (level_a.square() + level_b.square() + c1)
     structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
     return (luminance * structure).mean(dim=(1, 2, 3))
 
@@ -53,5 +62,7 @@ def _blur(x: Tensor) -> Tensor:
     offsets = torch.arange(_WINDOW_PX, device=x.device, dtype=torch.float32) - _WINDOW_PX // 2
     line = torch.exp(-offsets.square() / (2 * _WINDOW_SIGMA**2))
     line = (line / line.sum()).expand(channels, 1, 1, _WINDOW_PX)
-    x = F.conv2d(x, line, groups=channels)
-    return F.conv2d(x, line.transpose(2, 3), groups=channels)
+    # Losses are computed under autocast too, where bfloat16 would leave nothing of a small variance.
+    with torch.autocast(x.device.type, enabled=False):
+        x = F.conv2d(x, line, groups=channels)
+        return F.conv2d(x, line.transpose(2, 3), groups=channels)

@@ -56,9 +56,9 @@ def test_charbonnier_by_hand() -> None:
 
 
 def test_ssim_of_flat_pictures_by_hand() -> None:
-    dark, bright = torch.full((1, 1, 11, 11), 0.0), torch.full((1, 1, 11, 11), 0.5)
-    # No variance: only luminance differs; C1 = (0.01 · 2)².
-    luminance = (0.02**2) / (0.25 + 0.02**2)
+    dark, bright = torch.full((1, 1, 11, 11), -1.0), torch.full((1, 1, 11, 11), 0.5)
+    # No variance: only luminance differs, 0 and 1.5 of 2; C1 = (0.01 · 2)².
+    luminance = (0.02**2) / (1.5**2 + 0.02**2)
     assert float(ssim(dark, bright)) == pytest.approx(1 - luminance, abs=1e-5)
 
 

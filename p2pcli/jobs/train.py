@@ -39,6 +39,7 @@ from p2pcli.training.initialise import initialise
 from p2pcli.training.loop import LoopSettings, train_loop
 from p2pcli.training.origin import made_by
 from p2pcli.training.recipe_file import recipe_as_toml
+from p2pcli.training.remeasure import remeasure
 from p2pcli.training.report_page import write_report
 from p2pcli.training.review import Review, new_review
 from p2pcli.training.runlog import RunLog
@@ -183,6 +184,7 @@ def _train(work: _Work) -> None:
     review, measured_keys = new_review(
         work.pairs, run, folder=folder, failures=work.failures, observe=observe
     )
+    remeasure(run, review, folder=folder, observe=observe)
     if run.step < report.total_steps:
         RunLog(folder.log).cut_after(run.step)
         observe(Started("train", report.total_steps, "steps"))

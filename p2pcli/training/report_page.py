@@ -16,7 +16,7 @@ from p2pcli.io.atomic import write_bytes
 from p2pcli.training.curves import Curve, draw_chart
 from p2pcli.training.report_style import STYLE
 from p2pcli.training.run_folder import RunFolder
-from p2pcli.training.runlog import read_log
+from p2pcli.training.runlog import FORMULAS_ROW, read_log
 
 _GRIDS = 6
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
@@ -46,7 +46,7 @@ def render_report(folder: RunFolder) -> str:
     rows = read_log(folder.log)
     about = folder.read_about()
     steps = [row for row in rows if row["kind"] == "step"]
-    validations = [row for row in rows if row["kind"] == "validation"]
+    validations = _comparable(rows)
     recipe = folder.recipe.read_text(encoding="utf-8") if folder.recipe.is_file() else ""
     title = escape(folder.path.resolve().name)
     sections = [
@@ -54,7 +54,7 @@ def render_report(folder: RunFolder) -> str:
         _cards(steps, validations, about),
         _health(rows),
         _section("Losses", _loss_charts(steps)),
-        _section("Validation", _metric_charts(validations)),
+        _section("Validation", _metric_charts(validations) + _older_formulas(rows)),
         _section("Samples", _sample_grids(sorted(folder.samples.glob("step-*.png")))),
         _section("Run", _table(_flat(about))),
         _section("Recipe", f"<pre>{escape(recipe)}</pre>"),
@@ -64,6 +64,32 @@ def render_report(folder: RunFolder) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
         f"<body><main>"
         f"{''.join(sections)}</main></body></html>\n"
+    )
+
+
+def _comparable(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The validations; those that were measured with older formulas without their SSIM."""
+    changes = [index for index, row in enumerate(rows) if row["kind"] == FORMULAS_ROW]
+    since = changes[-1] if changes else 0
+    return [
+        row
+        if index >= since
+        else {**_without_ssim(row), "baseline": _without_ssim(row.get("baseline") or {})}
+        for index, row in enumerate(rows)
+        if row["kind"] == "validation"
+    ]
+
+
+def _without_ssim(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != "ssim"}
+
+
+def _older_formulas(rows: Iterable[Mapping[str, Any]]) -> str:
+    steps = [row["step"] for row in rows if row["kind"] == FORMULAS_ROW]
+    if not steps:
+        return ""
+    return (
+        f"<div class='soft'>SSIM up to step {steps[-1]} was taken with another formula and is left out.</div>"
     )
 
 

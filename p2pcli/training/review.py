@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from torch import nn
+
 from p2pcli.errors import ItemError
 from p2pcli.events import Note, Observer
 from p2pcli.io.atomic import write_bytes
@@ -24,6 +26,7 @@ from p2pcli.training.state import Measured, TrainState
 from p2pcli.training.validation import (
     VALIDATIONS,
     HeldOut,
+    Outcome,
     is_better,
     measure_baseline,
     metrics_text,
@@ -65,10 +68,8 @@ class Review:
     def run(self, run: TrainState, log: RunLog) -> None:
         """Validate, remember the best, write samples and report. Changes nothing that training depends on."""
         recipe = run.recipe
-        shown = recipe.train.sample_images
         start = time.monotonic()
-        validate = VALIDATIONS[recipe.task]
-        found = validate(run.generators, recipe, self.held_out, precision=run.precision, shown=shown)
+        found = self._measured(run.generators, run, shown=recipe.train.sample_images)
         size = {"size": run.size} if recipe.train.stages else {}
         caption = f"step {run.step}, epoch {run.position.epoch}" + (f", {run.size} px" if size else "")
         if self.is_validation:
@@ -93,6 +94,14 @@ class Review:
             write_bytes(path, encode(grid, ".png"))
             log.picture(run.step, grid)
         self._refresh_report()
+
+    def figures_of(self, generators: nn.ModuleDict, run: TrainState) -> dict[str, float]:
+        """What `generators`, of the kind that `run` trains, are measured at; changes nothing."""
+        return self._measured(generators, run, shown=0).metrics
+
+    def _measured(self, generators: nn.ModuleDict, run: TrainState, *, shown: int) -> Outcome:
+        validate = VALIDATIONS[run.recipe.task]
+        return validate(generators, run.recipe, self.held_out, precision=run.precision, shown=shown)
 
     def _refresh_report(self) -> None:
         """Draw the page anew, unless that would take over 2 % of the time; the job draws it at the end."""

@@ -1,4 +1,7 @@
-"""log.jsonl of a run: one JSON object a line, of kind "start", "step", "validation", "health" or "end"."""
+"""log.jsonl of a run: one JSON object a line.
+
+Kinds: "start", "step", "validation", "formulas", "health" and "end".
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from typing import Protocol
 
 from p2pcli.image import Image
 from p2pcli.io.atomic import environment_fault, write_bytes
+
+FORMULAS_ROW = "formulas"
+"""Kind of the row before which validations were measured by an older version, whose SSIM was another."""
 
 
 class Mirror(Protocol):

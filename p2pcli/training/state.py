@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from p2pcli.metrics import FORMULAS
 from p2pcli.recipe import Recipe
 from p2pcli.tasks import Task, build_task, networks_of
 from p2pcli.training.checkpoint import random_state, restore_random_state
@@ -54,6 +55,8 @@ class TrainState:
     made_by: MadeBy = field(default_factory=MadeBy)
     measured: Measured | None = None
     best: Measured | None = None
+    has_older_figures: bool = False
+    """True where `measured` and `best` come from a version with other formulas: see `remeasure`."""
     size: int = 0
     """Side in px of the squares of the newest step; 0 before the first: then that of the recipe."""
     best_weights: dict[str, Tensor] | None = field(default=None, repr=False)
@@ -86,6 +89,7 @@ class TrainState:
             "plateau": asdict(self.plateau),
             "scaler": self.precision.state_dict(),
             "random": random_state(self.precision.device),
+            "formulas": FORMULAS,
             "measured": _as_plain(self.measured),
             "best": _as_plain(self.best),
         }
@@ -101,7 +105,12 @@ class TrainState:
         restore_adam(self.optimizers.discriminator, state["discriminator_optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        # States that name no formulas come from before SSIM was that of values from 0 upwards.
+        self.has_older_figures = state.get("formulas", 1) != FORMULAS
         self.plateau = Plateau(**state.get("plateau", {}))
+        if self.has_older_figures and self.recipe.train.best_metric == "ssim":
+            # In every process alike; only one of them measures.
+            self.plateau = Plateau(factor=self.plateau.factor)
         freeze(self.task, self.recipe, epoch=self.position.epoch)
         self.precision.load_state_dict(state["scaler"])
         restore_random_state(state["random"], self.precision.device)

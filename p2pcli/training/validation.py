@@ -104,13 +104,16 @@ def _completed(result: Tensor, square: Square) -> Tensor:
 
 
 def measure(results: Sequence[Tensor], squares: Sequence[Square]) -> dict[str, float]:
-    """l1, psnr and ssim, each the mean over pairs; every image counts the same."""
+    """l1, psnr and ssim, each the mean over pairs; every image counts the same.
+
+    Results (C, H, W) are cut to [-1, 1], as `translate` cuts them.
+    """
     sums = dict.fromkeys(METRICS, 0.0)
     for result, square in zip(results, squares, strict=True):
         target = to_batch([square.target], channels_last=False)
         for name, metric in METRICS.items():
             # Equal images have no noise; 100 dB stands for that, so that means stay finite.
-            sums[name] += min(float(metric(result[None], target)[0]), 100.0)
+            sums[name] += min(float(metric(result[None].clamp(-1, 1), target)[0]), 100.0)
     return {name: value / max(1, len(squares)) for name, value in sums.items()}
 
 
