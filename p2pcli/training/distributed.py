@@ -6,6 +6,7 @@ take turns and several forward passes.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,10 @@ from p2pcli.randomness import rng_for
 
 _PATIENCE = timedelta(hours=2)
 """How long processes wait for the first one, which validates and writes alone."""
+
+_KEEPERS_OF_THE_GROUP = ("torch.distributed.nn.functional", "torch.distributed.optim")
+"""Modules of torch whose functions have the group of all processes as a default value: the one that is there
+when they are imported, which torch's optimizers and its compiler do."""
 
 _CPU = torch.device("cpu")
 
@@ -190,6 +195,10 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
+    # Imported while there is no group, lest they keep it: its threads would then outlive its end, and one
+    # that still runs while the interpreter is taken down ends the finished process with SIGABRT.
+    for name in _KEEPERS_OF_THE_GROUP:
+        importlib.import_module(name)
     with _peers():
         store, rank, count = next(rendezvous("env://", timeout=_PATIENCE))
         # torchrun's store outlives a restart; without a room of their own the new processes would find, and

@@ -54,6 +54,18 @@ def step(*arguments, **named):
 loop.training_step = step
 sys.exit(main())
 """
+THREADS_DRIVER = """
+import os, sys
+from pathlib import Path
+from p2pcli.cli import main
+
+code = main()
+tasks = Path("/proc/self/task")
+names = [(task / "comm").read_text().strip() for task in tasks.iterdir()] if tasks.is_dir() else []
+left = " ".join(name for name in names if "gloo" in name or "tcpstore" in name)
+Path(os.environ["LEFT_BEHIND"], os.environ["RANK"]).write_text(left)
+sys.exit(code)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +84,14 @@ def command(data: Path, output: Path, *more: str) -> list[str]:
     return ["train", str(data), "-r", "pix2pix", "-o", str(output), "--device", "cpu", *settings]
 
 
-def launch(*arguments: str, start: list[str]) -> subprocess.CompletedProcess[str]:
+def launch(
+    *arguments: str, start: list[str], environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Two processes under torchrun."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     ended = subprocess.run(
         [*torchrun, *start, *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
         capture_output=True,
         text=True,
         timeout=200,
@@ -89,8 +103,10 @@ def launch(*arguments: str, start: list[str]) -> subprocess.CompletedProcess[str
 @pytest.fixture(scope="module")
 def run_of_two(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A run folder that two processes wrote, and what they printed."""
-    output = tmp_path_factory.mktemp("two") / "run"
-    ended = launch(*command(data, output), start=["-m", "p2pcli"])
+    folder = tmp_path_factory.mktemp("two")
+    driver, output = folder / "driver.py", folder / "run"
+    driver.write_text(THREADS_DRIVER)
+    ended = launch(*command(data, output), start=[str(driver)], environment={"LEFT_BEHIND": str(folder)})
     return output, ended.stdout
 
 
@@ -132,6 +148,12 @@ def test_two_processes_normalise_a_batch_as_one_does(data: Path, tmp_path: Path)
 
 def test_only_the_first_process_writes_to_stdout(run_of_two: tuple[Path, str]) -> None:
     assert run_of_two[1] == f"{run_of_two[0]}\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the threads' names")
+def test_no_thread_of_the_group_outlives_training(run_of_two: tuple[Path, str]) -> None:
+    """One that does may abort the process while the interpreter ends, after everything was written."""
+    assert [(run_of_two[0].parent / rank).read_text() for rank in ("0", "1")] == ["", ""]
 
 
 def test_a_killed_process_costs_nothing_but_time(
