@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -37,6 +37,8 @@ def make_clip(
     sounds: int = 0,
     subtitle: bool = False,
     images: Sequence[NDArray[np.uint8]] | None = None,
+    b_frames: int = 0,
+    key_every: int = 12,
 ) -> Path:
     """Write a film; RGB becomes YUV by `matrix` (H.273: 1, 5, 2 for untagged BT.601) and `colour_range`."""
     with av.open(str(path), "w") as output:
@@ -47,6 +49,7 @@ def make_clip(
         context.time_base = time_base
         context.options = {"crf": "1", "preset": "ultrafast"} if codec == "libx264" else {"qscale": "2"}
         context.colorspace, context.color_range = matrix, colour_range
+        context.max_b_frames, context.gop_size = b_frames, key_every
         if rotation or mirrored:
             stream.set_display_rotation(-rotation, hflip=mirrored)
         tracks = [output.add_stream("aac", rate=8000, layout="mono") for _ in range(sounds)]
@@ -91,3 +94,17 @@ def _caption(output: av.container.OutputContainer, text: av.stream.Stream) -> No
     packet.pts = packet.dts = 0
     packet.duration = 200
     output.mux(packet)
+
+
+def with_packet_times(
+    source: Path, target: Path, change: Callable[[int, int, int], tuple[int, int]], **options: str
+) -> Path:
+    """A copy of a film in which `change` (packet number, pts, dts) gives each packet its pts and dts."""
+    with av.open(str(source)) as old, av.open(str(target), "w", options=options) as new:
+        copy = new.add_stream_from_template(old.streams.video[0])
+        for number, packet in enumerate(old.demux(video=0)):
+            if packet.size:
+                packet.pts, packet.dts = change(number, packet.pts, packet.dts)
+                packet.stream = copy
+                new.mux(packet)
+    return target

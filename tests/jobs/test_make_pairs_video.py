@@ -10,15 +10,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from p2pcli.io.codec import read_image
 from p2pcli.jobs.make_pairs import make_pairs
 
 
-def make_film(path: Path, *, frames: int, fps: int = 10) -> Path:
+def make_film(path: Path, *, frames: int, fps: int = 10, b_frames: int = 0) -> Path:
     """Frames that grow brighter with time, 64×48 px."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=fps)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.time_base = Fraction(1, fps)
+        stream.codec_context.max_b_frames = b_frames
         for number in range(frames):
             level = np.full((48, 64, 3), 20 + 200 * number // frames, dtype=np.uint8)
             frame = av.VideoFrame.from_ndarray(level, format="rgb24")
@@ -60,6 +62,28 @@ def test_a_row_holds_the_frame_that_its_time_names(film, tmp_path):
     assert len(steps) == 1
     assert made[3]["source"] == "walk.mp4"
     assert len({row["target"]["bytes"] for row in made}) == 5
+
+
+def test_the_frame_number_names_the_decoder_s_frame_in_films_whose_times_are_odd(tmp_path):
+    # Frames 4 and 5 carry the time of frame 3, and AVI stores no times of presentation.
+    plain, odd = make_film(tmp_path / "plain.mkv", frames=12), tmp_path / "films/odd.mkv"
+    odd.parent.mkdir()
+    with av.open(str(plain)) as old, av.open(str(odd), "w") as new:
+        copy = new.add_stream_from_template(old.streams.video[0])
+        for number, packet in enumerate(old.demux(video=0)):
+            if packet.size:
+                packet.pts = packet.dts = 300 if number in (4, 5) else packet.pts
+                packet.stream = copy
+                new.mux(packet)
+    make_film(tmp_path / "films/tape.avi", frames=12, b_frames=2)
+    make_pairs("gray", odd.parent, tmp_path / "out", size=None, workers=1, encoding="png", every="1")
+    made = rows(tmp_path / "out")
+    assert [(row["source"], row["frame_index"]) for row in made] == [
+        (name, number) for name in ("odd.mkv", "tape.avi") for number in range(12)
+    ]
+    for row in made:
+        shown = read_image(row["target"]["bytes"]).image.mean()
+        assert abs(shown - (20 + 200 * row["frame_index"] // 12)) < 5, (row["source"], row["frame_index"])
 
 
 def test_the_same_bytes_for_any_number_of_workers(film, tmp_path):

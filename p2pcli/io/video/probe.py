@@ -18,6 +18,7 @@ from p2pcli.errors import ItemError
 from p2pcli.io.video.colour import Colour, colour_of
 from p2pcli.io.video.container import open_input, video_stream
 from p2pcli.io.video.side_data import display_matrix
+from p2pcli.io.video.timing import frame_rate
 
 PACKETS_TO_FIRST_FRAME = 2000
 """After so many packets without one frame a stream is called undecodable."""
@@ -99,7 +100,7 @@ def describe(container: InputContainer, stream: VideoStream, frame: VideoFrame, 
     rotation, mirrored = orientation_of(frame)
     is_turned = rotation in (90, 270)
     seconds = _seconds(container, stream)
-    fps = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+    fps = frame_rate(stream)
     time_base = stream.time_base or Fraction(1, 1000)
     aspect = stream.sample_aspect_ratio or Fraction(1)
     has_alpha = any(part.is_alpha for part in frame.format.components)
@@ -111,7 +112,7 @@ def describe(container: InputContainer, stream: VideoStream, frame: VideoFrame, 
         coded_height=frame.height,
         rotation=rotation,
         mirrored=mirrored,
-        fps=Fraction(fps),
+        fps=fps,
         frames=stream.frames or (round(seconds * fps) if seconds else None),
         seconds=seconds,
         time_base=Fraction(time_base),

@@ -19,7 +19,8 @@ from p2pcli.errors import ItemError
 from p2pcli.image import Image
 from p2pcli.io.video.colour import as_rgb
 from p2pcli.io.video.container import open_input, video_stream
-from p2pcli.io.video.probe import VideoInfo, describe
+from p2pcli.io.video.probe import VideoInfo, describe, probe
+from p2pcli.io.video.timing import FrameClock, Timed, packet_times
 
 CONSECUTIVE_FAILURES = 100
 """So many read errors in a row end the film: a demuxer that no longer advances would never end by itself."""
@@ -45,16 +46,15 @@ class Frame:
 def frame_times(path: Path | str) -> list[int]:
     """The pts of every frame in order of presentation, in the film's time base.
 
-    Read from the packets, without decoding. Decodes only where packets do not tell: no or repeated
-    timestamps, or a beginning that no key frame opens.
+    Read from the packets, without decoding. Decodes only where packets do not tell; `timing` says when.
     """
     path = Path(path)
     with open_input(path) as container:
-        times = _packet_times(container, video_stream(container, path))
+        times = packet_times(container, video_stream(container, path))
     if times is not None:
         return times
     with FrameReader(path) as reader:
-        return [reader.stamp(frame) for frame in reader.decoded()]
+        return [timed.pts for timed in reader.timed()]
 
 
 def read_frames(
@@ -99,13 +99,13 @@ class FrameReader:
         self.missing: list[int] = []
         self.resized = 0
         """Frames of another size, scaled to the first frame's."""
-        self.restamped = 0
-        """Frames whose timestamp was absent or not after the one before."""
+        self.clock: FrameClock | None = None
+        """What gave the frames read so far their times."""
         self.cut_short: tuple[float, float] | None = None
         """(second at which the film ended, second that its header announces) where that is much later."""
         self._deep = deep
         self._threads = threads
-        self._last_pts: int | None = None
+        self._end_pts: int | None = None
         self._longest = 0
         self._reformatter = VideoReformatter()
         self._container: InputContainer | None = None
@@ -142,14 +142,17 @@ class FrameReader:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on what was changed or could not be used so far."""
-        name = self.path.name
+        name, restamped = self.path.name, self.clock.restamped if self.clock else 0
         counted = {
             f"{name}: {self.damaged} damaged packets or frames were skipped.": self.damaged,
             f"{name}: {self.concealed} frames are partly damaged.": self.concealed,
             f"{name}: {self.resized} frames have another size and were scaled to the first's.": self.resized,
-            f"{name}: {self.restamped} frames had no usable timestamp and got one.": self.restamped,
+            f"{name}: {restamped} frames had no usable timestamp and got one.": restamped,
             f"{name}: {len(self.missing)} asked frames are not there.": len(self.missing),
         }
+        if self.clock is not None and self.info is not None and not self.clock.is_timed:
+            rate = f"{float(self.info.fps):.5g} frames a second are taken"
+            counted[f"{name}: stores no times for its frames; {rate}."] = 1
         if self.cut_short is not None:
             end, announced = self.cut_short
             text = (
@@ -159,46 +162,40 @@ class FrameReader:
             counted[text] = 1
         return (self.info.notes if self.info else ()) + tuple(text for text, n in counted.items() if n)
 
-    def decoded(self, *, seek_to: int | None = None) -> Generator[VideoFrame]:
-        """Decoded frames as the codec gives them, from the start or from the key frame before `seek_to`."""
+    def timed(self, *, seek_to: int | None = None) -> Generator[Timed]:
+        """Decoded frames with their times, from the start or from the key frame before `seek_to`."""
         if self._container is not None:
             self._container.close()
         container = self._container = open_input(self.path)
         stream = video_stream(container, self.path)
         stream.codec_context.thread_type = "AUTO"
         stream.codec_context.thread_count = self._threads
+        clock = self.clock = FrameClock(container, stream)
         if seek_to is not None:
+            # Size, colour and rotation are those of the film's first frame, wherever reading begins.
+            self.info = self.info or probe(self.path)
+            # Where a format stores less than times, the film's first packet tells how to read the others.
+            clock.feed(next(container.demux(stream)))
             container.seek(seek_to, stream=stream, backward=True)
         count = 0
-        for frame in self._decode(container, stream):
+        for frame in self._decode(container, stream, clock):
             if self.info is None:
                 self.info = describe(container, stream, frame, self.path)
             count += 1
-            yield frame
+            yield from clock.push(frame)
+        yield from clock.flush()
         if not count and seek_to is None:
             raise ItemError(
                 f"{self.path}: not one frame can be decoded ({self.damaged} packets are damaged). A film "
                 "with at least one frame was expected: copy or download it again."
             )
 
-    def stamp(self, frame: VideoFrame) -> int:
-        """The frame's pts, or the next free one where it has none or it does not come after the last."""
-        pts, last = frame.pts, self._last_pts
-        if pts is None or (last is not None and pts <= last):
-            self.restamped += 1
-            pts = 0 if last is None else last + self._step(frame)
-        self._longest = max(self._longest, int(frame.duration or 0), 0 if last is None else pts - last)
-        self._last_pts = pts
-        return pts
-
-    def _step(self, frame: VideoFrame) -> int:
-        if frame.duration:
-            return int(frame.duration)
-        info = self.info
-        return max(1, round(1 / (info.fps * info.time_base))) if info else 1
-
-    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    def _decode(
+        self, container: InputContainer, stream: VideoStream, clock: FrameClock
+    ) -> Iterator[VideoFrame]:
         for packet in self._packets(container, stream):
+            if packet is not None:
+                clock.feed(packet)
             try:
                 yield from packet.decode() if packet is not None else stream.codec_context.decode(None)
             except av.FFmpegError:
@@ -222,22 +219,26 @@ class FrameReader:
 
     def _in_range(self, start: int | None, stop: int | None) -> Generator[Frame]:
         index = 0
-        for decoded in self.decoded(seek_to=start):
-            pts = self.stamp(decoded)
-            if stop is not None and pts >= stop:
+        for timed in self.timed():
+            if stop is not None and timed.pts >= stop:
                 break
-            if start is not None and pts < start:
+            self._end_pts, self._longest = timed.pts, max(self._longest, self._stood(timed))
+            if start is not None and timed.pts < start:
                 continue
-            frame = self._converted(decoded, pts, index)
+            frame = self._converted(timed, index)
             if frame is not None:
-                index += 1
                 yield frame
+            index += 1
         else:
             self._compare_with_header()
         self._finish()
 
+    def _stood(self, timed: Timed) -> int:
+        """How long the frame before stood, or this one says to stand."""
+        return max(timed.duration or 0, 0 if self._end_pts is None else timed.pts - self._end_pts)
+
     def _compare_with_header(self) -> None:
-        info, last = self.info, self._last_pts
+        info, last = self.info, self._end_pts
         if info is None or info.announced_end is None or last is None:
             return
         end = float(last * info.time_base)
@@ -249,11 +250,11 @@ class FrameReader:
         """The wanted frames: by seeking, then, from the first that seeking missed, from the start."""
         found = 0
         if wanted:
-            for decoded in self.decoded(seek_to=wanted[0]):
-                if decoded.pts is None or decoded.pts > wanted[found]:
+            for timed in self._from_key_frame(wanted[0]):
+                if timed.pts > wanted[found]:
                     break
-                if decoded.pts == wanted[found]:
-                    frame = self._converted(decoded, decoded.pts, found)
+                if timed.pts == wanted[found]:
+                    frame = self._converted(timed, found)
                     found += 1
                     if frame is not None:
                         yield frame
@@ -263,17 +264,33 @@ class FrameReader:
             yield from self._exactly_from_start(wanted, found)
         self._finish()
 
+    def _from_key_frame(self, pts: int) -> Iterator[Timed]:
+        """Frames from the key frame before `pts` on, as long as their times are those of a whole reading.
+
+        They are not where a time was made from its neighbours', since not all of them may have been seen.
+        """
+        first: int | None = None
+        try:
+            # One tick earlier: the frame before, of the same time perhaps, has to be seen.
+            for timed in self.timed(seek_to=pts - 1):
+                if self.clock is None or not self.clock.is_plain:
+                    return
+                if first is not None and timed.pts > first:
+                    yield timed
+                first = timed.pts if first is None else first
+        except (av.FFmpegError, StopIteration):
+            # Streams without an index, or without any times, cannot be searched.
+            return
+
     def _exactly_from_start(self, wanted: list[int], found: int) -> Generator[Frame]:
-        self._last_pts = None
         positions = {pts: position for position, pts in enumerate(wanted) if position >= found}
-        for decoded in self.decoded():
-            pts = self.stamp(decoded)
-            position = positions.pop(pts, None)
+        for timed in self.timed():
+            position = positions.pop(timed.pts, None)
             if position is not None:
-                frame = self._converted(decoded, pts, position)
+                frame = self._converted(timed, position)
                 if frame is not None:
                     yield frame
-            if pts >= wanted[-1]:
+            if timed.pts >= wanted[-1]:
                 break
         self.missing.extend(positions)
 
@@ -282,9 +299,9 @@ class FrameReader:
             self._container.close()
             self._container = None
 
-    def _converted(self, frame: VideoFrame, pts: int, index: int) -> Frame | None:
+    def _converted(self, timed: Timed, index: int) -> Frame | None:
         """`frame` as upright RGB in the first frame's size; None, and counted, where that fails."""
-        info = self.info
+        info, frame = self.info, timed.frame
         assert info is not None
         if (frame.width, frame.height) != (info.coded_width, info.coded_height):
             self.resized += 1
@@ -303,10 +320,10 @@ class FrameReader:
             return None
         self.concealed += frame.is_corrupt
         return Frame(
-            pts,
+            timed.pts,
             index,
             upright(image, info.rotation, mirrored=info.mirrored),
-            int(frame.duration) if frame.duration else None,
+            timed.duration,
             bool(frame.is_corrupt),
         )
 
@@ -318,26 +335,3 @@ def upright(image: Image, rotation: int, *, mirrored: bool = False) -> Image:
     if rotation:
         image = np.rot90(image, k=-(rotation // 90))
     return np.ascontiguousarray(image)
-
-
-def _packet_times(container: InputContainer, stream: VideoStream) -> list[int] | None:
-    """Sorted pts of the packets that give frames; None where only decoding can tell."""
-    times: list[int] = []
-    first_key: int | None = None
-    try:
-        for packet in container.demux(stream):
-            if packet.size == 0 or packet.is_discard:
-                continue
-            if packet.pts is None:
-                return None
-            if first_key is None:
-                if not packet.is_keyframe:
-                    return None
-                first_key = packet.pts
-            times.append(packet.pts)
-    except av.FFmpegError:
-        return None
-    times.sort()
-    if not times or times[0] != first_key or any(a == b for a, b in itertools.pairwise(times)):
-        return None
-    return times
