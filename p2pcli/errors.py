@@ -17,6 +17,8 @@ import difflib
 import enum
 from collections.abc import Iterable
 
+from p2pcli.synonyms import meaning_of
+
 
 class ExitCode(enum.IntEnum):
     """What the process answers; documented in docs/cli.md."""
@@ -82,13 +84,20 @@ class NotFiniteError(ItemError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A sentence to append to an error: the nearest known name, else the list of all of them.
+    """A sentence to append to an error: the known name that was meant, else the list of all of them.
+
+    What other tools call a thing counts before how a word is spelt.
 
     >>> did_you_mean("egdes", ["edges", "gray"])
+    "Did you mean 'edges'?"
+    >>> did_you_mean("sketch", ["edges", "gray"])
     "Did you mean 'edges'?"
     >>> did_you_mean("zzz", ["edges", "gray"])
     'Known: edges, gray.'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names)}."
+    # Dashes are alike in all options, and would make any two short ones near.
+    bare = {name.lstrip("-"): name for name in names}
+    close = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=0.6)
+    meant = meaning_of(word, frozenset(names)) or (bare[close[0]] if close else None)
+    return f"Did you mean '{meant}'?" if meant is not None else f"Known: {', '.join(names)}."

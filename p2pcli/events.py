@@ -32,6 +32,8 @@ class Advanced:
     done: int
     failed: int = 0
     detail: str = ""
+    free: int = 0
+    """Of `done`, those that took no work (skipped, or there already): they count in no rate."""
 
 
 @dataclass(frozen=True)

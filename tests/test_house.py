@@ -22,6 +22,7 @@ FLOORS = {
     "image": 0,
     "plan": 0,
     "randomness": 0,
+    "synonyms": 0,
     "recipe": 0,
     "io": 1,
     "pairs": 1,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
 import p2pcli
+from p2pcli.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,6 +31,37 @@ def test_the_public_names_are_these():
 def test_every_public_name_is_there_and_documented(name):
     value = getattr(p2pcli, name)
     assert name == "__version__" or inspect.getdoc(value)
+
+
+def test_dir_shows_the_public_names():
+    assert set(p2pcli.__all__) <= set(dir(p2pcli))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: p2pcli.make_pairs("edges", 5), "sources: expected a path or several"),
+        (lambda: p2pcli.make_pairs("edges", ["a.png", 5]), "sources: expected a path, as a string or"),
+        (lambda: p2pcli.make_pairs("edges", ""), "sources: an empty string"),
+        (lambda: p2pcli.make_pairs("edges", ".", "x", options="xdog"), "options: expected a dict"),
+        (lambda: p2pcli.make_pairs("edges", ".", ""), "output: an empty string"),
+        (lambda: p2pcli.make_pairs("edges", ".", "x", preview=3), "preview: expected a path"),
+        (lambda: p2pcli.train(5, output="x"), "data: expected a path"),
+        (lambda: p2pcli.train("", output="x"), "data: an empty string"),
+        (lambda: p2pcli.train("x", overrides="train.steps=5"), "overrides: expected a list"),
+        (lambda: p2pcli.train("x", init=5), "init: expected a path or several"),
+        (lambda: p2pcli.load_model(5), "model: expected a path"),
+        (lambda: p2pcli.load_model(""), "model: an empty string"),
+        (lambda: p2pcli.translate(".", model={}), "model: expected a path"),
+        (lambda: p2pcli.export_weights(5, "x.pth"), "model: expected a path"),
+        (lambda: p2pcli.import_weights(5, "x"), "weights: expected a path or several"),
+        (lambda: p2pcli.cluster(5, model="x"), "data: expected a path"),
+    ],
+)
+def test_a_wrong_type_is_one_clear_error(call, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=re.escape(message)):
+        call()
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -90,3 +90,24 @@ def test_a_recipe_survives_json():
 def test_a_number_that_is_not_finite_is_refused(override: str) -> None:
     with pytest.raises(RecipeError, match=override.partition("=")[0]):
         load_recipe("pix2pix", [override])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sizes"),
+    [
+        (["data.size=512"], (512, 572)),
+        (["data.size=128"], (128, 143)),
+        (["data.size=512", "data.load_size=600"], (512, 600)),
+        (["data.load_size=none", "data.size=512"], (512, None)),
+        (["variant=cpu", "data.size=128"], (128, 144)),
+        (["data.load_size=300"], (256, 300)),
+    ],
+)
+def test_the_load_size_follows_the_size_unless_it_is_given(overrides, sizes):
+    data = load_recipe("pix2pix", overrides).data
+    assert (data.size, data.load_size) == sizes
+
+
+def test_a_key_without_its_section_is_recognised():
+    with pytest.raises(RecipeError, match=r"unknown key 'epochs'.*Did you mean 'train.epochs'\?"):
+        load_recipe("pix2pix", ["epochs=20"])

@@ -23,7 +23,7 @@ from p2pcli.cli.json_line import json_line
 from p2pcli.cli.native_output import open_closed_streams, without_native_output
 from p2pcli.cli.verbs import Verbs
 from p2pcli.cli.visible import visible
-from p2pcli.errors import ExitCode, P2PError, did_you_mean
+from p2pcli.errors import ExitCode, P2PError, UsageError, did_you_mean
 
 app = typer.Typer(
     cls=Verbs,
@@ -66,12 +66,13 @@ def _root(
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (None: the process's own); give its exit code. Errors are one line on stderr."""
-    words = list(sys.argv[1:] if args is None else args)
+    words = _without_help_verb(sys.argv[1:] if args is None else args)
     open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A path may hold bytes that are no UTF-8; they go out as they came in.
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
+        _require_no_empty_words(words)
         with nullcontext() if "--debug" in words else without_native_output():
             result = get_command(app).main(
                 args=words, prog_name="p2p", standalone_mode=False, obj=Invocation(tuple(words))
@@ -91,6 +92,21 @@ def main(args: Sequence[str] | None = None) -> int:
         if message:
             _say(message, code, as_json="--json" in words)
         return int(code)
+
+
+def _require_no_empty_words(words: Sequence[str]) -> None:
+    """An empty word is a shell's variable without a value; as a path it would be the current folder."""
+    if "" in words:
+        before = words[: words.index("")]
+        raise UsageError(
+            f"an empty argument after '{' '.join(['p2p', *before])}': perhaps a variable without a value. "
+            "Give a value; the current folder is '.'."
+        )
+
+
+def _without_help_verb(words: Sequence[str]) -> list[str]:
+    """`words` with `help VERB` as `VERB --help`, as many tools have it."""
+    return [*words[1:], "--help"] if words and words[0] == "help" else list(words)
 
 
 def _explain(error: BaseException, words: Sequence[str]) -> tuple[ExitCode, str]:
@@ -131,8 +147,7 @@ def _explain_usage(error: typer.TyperException, words: Sequence[str]) -> str:
     option = getattr(error, "option_name", None)
     if option and type(error).__name__ == "NoSuchOption":
         known = [name for param in context.command.params for name in param.opts] if context else []
-        hint = did_you_mean(option, [name for name in known if name.startswith("--")])
-        hint = f" {hint}" if hint.startswith("Did") else ""
+        hint = _meant_option(option, [name for name in known if name.startswith("--")])
         return f"{path} has no option '{option}'.{hint} {see}"
     group = getattr(context, "command", None)
     names = group.list_commands(context) if isinstance(group, TyperGroup) and context is not None else []
@@ -155,6 +170,17 @@ def _explain_usage(error: typer.TyperException, words: Sequence[str]) -> str:
         hint = f" {hint}" if hint.startswith("Did") else ""
         return f"{path} {found}: {expected[:1].lower()}{expected[1:]}.{hint} {see}"
     return f"{path}: {message[:1].lower()}{message[1:]}. {see}"
+
+
+def _meant_option(option: str, flags: Sequence[str]) -> str:
+    """A sentence on what an unknown option may mean, with a space before it; "" where nothing is near."""
+    hint = did_you_mean(option, flags)
+    if "--set" in flags and not hint.startswith("Did"):
+        from p2pcli.recipe import keys_called
+
+        keys = keys_called(option.lstrip("-").replace("-", "_"))
+        hint = f"Did you mean '--set {keys[0]}=VALUE'?" if keys else hint
+    return f" {hint}" if hint.startswith("Did") else ""
 
 
 def _command_of(words: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from p2pcli.cli import completion, options
 from p2pcli.cli.help import Page, help_page
-from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.invocation import Invocation, command_line
 from p2pcli.cli.running import Printing, finish, newest_unless, run_job, tally_line
 from p2pcli.events import Observer, Stop
 
@@ -72,5 +72,6 @@ def cluster(
         )
 
     report, caught = run_job(job, printing=printing)
+    then = command_line(["translate", "LABELS/", "-m", str(report.output), "--look", "1"])
     summary = [tally_line(report.tally, unit="pair", seconds=report.seconds)]
-    finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run)
+    finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run, then=then)

@@ -9,7 +9,7 @@ import typer
 
 from p2pcli.cli import options
 from p2pcli.cli.help import Page, help_page
-from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.invocation import Invocation, command_line
 from p2pcli.cli.running import Printing, finish, run_job
 from p2pcli.events import Observer, Stop
 
@@ -122,4 +122,6 @@ def import_weights(
         *(f"Not in the file, taken as: {assumed}" for assumed in report.assumed),
         *(f"{'Would write' if dry_run else 'Written and checked'}: {path}" for path in report.outputs),
     ]
-    finish(report, caught, printing=printing, summary=summary, again=invocation.again(), dry_run=dry_run)
+    then = command_line(["translate", "PHOTOS/", "-m", str(report.output)])
+    again = invocation.again()
+    finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run, then=then)

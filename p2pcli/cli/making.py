@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from p2pcli.cli import options
-from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.invocation import Invocation, command_line
 from p2pcli.cli.progress import counted
 from p2pcli.cli.running import Printing, finish, run_job, tally_line
 from p2pcli.errors import UsageError
@@ -161,6 +161,7 @@ def run_maker(context: typer.Context, maker: str, given: Mapping[str, object], s
         dry_run=shared.dry_run,
         # Where not one pair could be made, there is no dataset whose path could be said.
         says_output=report.tally.written > 0,
+        then=command_line(["train", str(report.output)]) if report.tally.written else "",
     )
 
 

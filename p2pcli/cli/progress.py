@@ -123,7 +123,7 @@ class Lines:
         failed = f", {event.failed} failed" if event.failed else ""
         detail = f" · {event.detail}" if event.detail else ""
         seconds = self._clock() - self._began.get(event.stage, self._clock())
-        speed = event.done / seconds if seconds > 0 else 0.0
+        speed = (event.done - event.free) / seconds if seconds > 0 else 0.0
         rate = f", {speed:.1f} a second" if speed >= 0.05 else ""
         return f"{event.stage}: {event.done}{of} {unit}{failed}{rate}{detail}"
 
@@ -209,8 +209,10 @@ class Bars:
     def _advance(self, event: Advanced) -> None:
         task = self._tasks[event.stage]
         detail = f"{event.failed} failed  {event.detail}" if event.failed else event.detail
-        speed = self._progress.tasks[self._progress.task_ids.index(task)].speed
-        rate = f", {speed:.1f}/s" if speed else ""
+        # rich's own speed would count what took no work.
+        seconds = self._progress.tasks[self._progress.task_ids.index(task)].elapsed or 0.0
+        speed = (event.done - event.free) / seconds if seconds > 0 else 0.0
+        rate = f", {speed:.1f}/s" if speed >= 0.05 else ""
         self._progress.update(task, completed=event.done, detail=visible(detail), rate=rate)
 
     def _train(self, event: TrainProgress) -> None:

@@ -108,9 +108,10 @@ def finish(
     dry_run: bool = False,
     says_output: bool = True,
     goes_on: bool = True,
+    then: str = "",
 ) -> None:
     """Print the end of a job and leave with its exit code; `again` is the command that resumes it, or, where
-    `goes_on` is off, begins it anew.
+    `goes_on` is off, begins it anew; `then` is the one that most people want next.
 
     stdout gets the path of the output, unless there is none yet (a dry run, an interruption), or
     `says_output` is off because more than the path has been printed.
@@ -119,8 +120,12 @@ def finish(
         # A plan is what a dry run was asked for, so it is data.
         (printing.data if dry_run else printing.say)(line)
     if report.interrupted:
-        then = "To go on from here" if goes_on else "To begin anew"
-        printing.say(f"Stopped after {duration(report.seconds)}. {then}: {again}")
+        what = "To go on from here" if goes_on else "To begin anew"
+        # On a line of its own, so that it can be copied whole.
+        printing.say(f"Stopped after {duration(report.seconds)}. {what}:")
+        printing.say(again)
+    elif then and not dry_run and report.exit_code in (ExitCode.OK, ExitCode.ITEMS_FAILED):
+        printing.say(f"Next: {then}")
     if printing.json:
         sys.stdout.write(json_line(report.as_json()))
     elif says_output and not (dry_run or report.interrupted):

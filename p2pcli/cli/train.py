@@ -9,7 +9,7 @@ import typer
 
 from p2pcli.cli import completion, options
 from p2pcli.cli.help import Page, help_page
-from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.invocation import Invocation, command_line
 from p2pcli.cli.kept_memory import keep_freed_memory
 from p2pcli.cli.progress import duration
 from p2pcli.cli.running import Printing, finish, run_job
@@ -104,11 +104,9 @@ def train(
     report, caught = run_job(job, printing=printing)
     if is_follower:
         raise typer.Exit(int(caught.exit_code if report.interrupted else report.exit_code))
-    extra = [
-        *([] if data or chosen is None else [str(chosen)]),
-        *([] if output else ["-o", str(report.output)]),
-    ]
-    again = invocation.again(extra=[*extra, "--resume"], without=["--resume", "--overwrite"])
+    # The run knows its data and recipe; how it is to be run is said anew.
+    kept = [*([] if device == "auto" else ["--device", device]), *(["-j", str(workers)] if workers else [])]
+    again = command_line(["train", "--resume", "-o", str(report.output), *kept])
     finish(
         report,
         caught,
@@ -116,6 +114,7 @@ def train(
         summary=_summary(report, dry_run=dry_run),
         again=again,
         dry_run=dry_run,
+        then=command_line(["translate", "FILM.mp4", "-m", str(report.output)]) if report.model else "",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,9 +11,10 @@ import typer
 
 from p2pcli.cli import options
 from p2pcli.cli.help import Page, help_page
-from p2pcli.cli.invocation import Invocation
+from p2pcli.cli.invocation import Invocation, command_line
 from p2pcli.cli.kept_memory import keep_freed_memory
 from p2pcli.cli.running import Printing, finish, newest_unless, run_job, tally_line
+from p2pcli.cli.visible import visible
 from p2pcli.events import Observer, Stop
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 """Failures that are printed; a folder may hold thousands."""
+
+_ASKED_FROM = 20
+"""A bare command on more items than these may not be what was meant."""
 
 MODE_PANEL = "How the network is used"
 
@@ -114,6 +120,15 @@ def translate(
     seed: options.Seed = 0,
     limit: options.Limit = None,
     max_pixels: options.MaxPixels = 200_000_000,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            "-y",
+            help="Without sources: do not ask before more than 20 items are translated.",
+            rich_help_panel=options.RUN_PANEL,
+        ),
+    ] = False,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
@@ -130,6 +145,9 @@ def translate(
     chosen_model, again = newest_unless(
         model, invocation=invocation, printing=printing, extra=[] if sources else ["."]
     )
+
+    if not (sources or yes or dry_run):
+        _ask(chosen_sources, model=chosen_model, output=output)
 
     def job(observe: Observer, stop: Stop) -> TranslateReport:
         return translate_job(
@@ -159,7 +177,21 @@ def translate(
     keep_freed_memory()
     report, caught = run_job(job, printing=printing)
     summary = _summary(report, dry_run=dry_run)
-    finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run)
+    then = command_line(["translate", "OTHERS/", "-m", str(chosen_model)])
+    finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run, then=then)
+
+
+def _ask(sources: Sequence[Path], *, model: Path, output: Path | None) -> None:
+    """On a terminal, ask before a bare `p2p translate` starts on more than 20 items; "no" ends it."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    from p2pcli.jobs.translate import list_sources
+
+    listing, target = list_sources(sources, model=model, output=output)
+    if len(listing.entries) > _ASKED_FROM:
+        count = len(listing.entries)
+        question = f"Translate {count} pictures and films below {Path.cwd()} with {model}, into {target}/?"
+        typer.confirm(visible(question), abort=True, err=True)
 
 
 def _summary(report: TranslateReport, *, dry_run: bool) -> list[str]:

@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
+from PIL.Image import Image as PillowImage
 from torch import Tensor
 from torch.nn import functional as F
 
 from p2pcli.errors import UsageError
 from p2pcli.image import Image, as_gray8, as_rgb8, resize
+from p2pcli.io.codec import read_image
+from p2pcli.io.places import path_of
+
+Picture = Image | PillowImage | str | os.PathLike[str]
+"""What a picture may be handed over as: an array, a Pillow image, the path of a file."""
 
 
-def require_picture(value: object) -> None:
-    """Raise `UsageError` unless `value` is an array (H, W) or (H, W, C) with pixels, C in {1, 3, 4}."""
+def picture_of(value: object) -> Image:
+    """The picture (H, W, C), C in {1, 3, 4}, that an array, a Pillow image or the path of a file stands for.
+
+    Raises `UsageError` for anything else, `ItemError` where the file cannot be read as a picture.
+    """
     found = type(value).__name__
+    if isinstance(value, str | os.PathLike):
+        return read_image(path_of(value, "picture")).image
+    if isinstance(value, PillowImage):
+        return _from_pillow(value)
     if isinstance(value, np.ndarray):
         if value.size and (value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (1, 3, 4))):
-            return
+            return value[:, :, None] if value.ndim == 2 else value
         found = f"an array of shape {value.shape}"
     raise UsageError(
-        f"a picture is a uint8 array (H, W, 3), RGB, not {found}. For files: "
+        f"a picture is a uint8 array (H, W, 3), RGB, a Pillow image or a path, not {found}. For many files: "
         "translate(sources, model=..., output=...)."
     )
+
+
+def _from_pillow(image: PillowImage) -> Image:
+    """Pillow's pixels; its further modes as the nearest of gray, RGB and RGBA."""
+    if image.mode.startswith("I"):
+        return np.asarray(image).clip(0, 65535).astype(np.uint16)[:, :, None]
+    has_alpha = "A" in image.getbands() or "transparency" in image.info
+    mode = "RGBA" if has_alpha else "L" if image.mode in ("1", "L") else "RGB"
+    pixels = np.asarray(image.convert(mode))
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
 def as_images(made: Image, inputs: Sequence[Image], sources: Sequence[Image], *, scale: int) -> list[Image]:

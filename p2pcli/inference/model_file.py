@@ -204,3 +204,17 @@ def _parse_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str,
             f"to {FORMAT_VERSION}. Upgrade: pip install --upgrade p2pcli."
         )
     return dict(about)
+
+
+def model_in(path: Path) -> Path:
+    """`path` itself, or in a run folder best.safetensors, else model.safetensors."""
+    # os.path's own: Path's raise in folders that may not be searched.
+    if not os.path.isdir(path):  # noqa: PTH112
+        return path
+    for name in ("best.safetensors", "model.safetensors"):
+        if os.path.isfile(path / name):  # noqa: PTH113
+            return path / name
+    raise UsageError(
+        f"{path}: holds neither best.safetensors nor model.safetensors, so it is no finished run. Train "
+        "first, or name a model file."
+    )

@@ -25,6 +25,8 @@ class Progress:
     """Film frames that were written."""
     frames_failed: int = 0
     """Of these, frames that show the source, since they could not be translated."""
+    outputs: list[str] = field(default_factory=list)
+    """Files that were written."""
     notes: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -33,6 +35,7 @@ class Progress:
         self.ledger.finish(task.relative, task.output, source_marked)
         with self.lock:
             self.tally.written += 1
+            self.outputs.append(str(task.output))
             self._advance(task)
 
     def skipped(self, task: Task, reason: str) -> None:
@@ -61,7 +64,8 @@ class Progress:
 
     def _advance(self, task: Task) -> None:
         done = self.tally.done
-        self.observe(Advanced(STAGE, done, len(self.tally.failed), task.entry.relative))
+        free = self.tally.skipped.total()
+        self.observe(Advanced(STAGE, done, len(self.tally.failed), task.entry.relative, free))
 
 
 def _sentence(error: Exception, task: Task, stage: str) -> str:

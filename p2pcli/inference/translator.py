@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,15 @@ from p2pcli.errors import UsageError
 from p2pcli.image import Image, resize
 from p2pcli.inference.batch_invariance import batch_invariant
 from p2pcli.inference.device import choose_device, describe_device
-from p2pcli.inference.fitting import as_images, pad, require_picture, runs_of_equals, with_channels
+from p2pcli.inference.fitting import Picture, as_images, pad, picture_of, runs_of_equals, with_channels
 from p2pcli.inference.looks import Looks, looks_in
-from p2pcli.inference.model_file import ModelInfo, generator_in, read_model
+from p2pcli.inference.model_file import ModelInfo, generator_in, model_in, read_model
 from p2pcli.inference.modes import inference_mode, set_modes
 from p2pcli.inference.outside import dtype_for, is_from_outside, read_outside, require_no_modes, tiling_for
 from p2pcli.inference.precision import bytes_per_pixel, free_memory, pick_dtype, reduced_copy
 from p2pcli.inference.preparation import Preparation, Prepare, preparation_for
 from p2pcli.inference.tiling import TILE_BYTES, Tiling, run_in_tiles
+from p2pcli.io.places import path_of
 from p2pcli.nets.blocks import SizeNeeds, Statistics
 from p2pcli.plan import MAX_SEED
 from p2pcli.randomness import rng_for
@@ -60,7 +60,7 @@ def load_model(
         raise UsageError(f"no batch-norm statistics '{statistics}'. Known: sample, running.")
     if not 0 <= seed <= MAX_SEED:
         raise UsageError(f"seed {seed}: expected 0 to {MAX_SEED}.")
-    file = model_in(Path(path))
+    file = model_in(path_of(path, "model"))
     if is_from_outside(file):
         require_no_modes(
             file,
@@ -122,20 +122,6 @@ def _outside_translator(
         dtype=dtype,
         input_dtype=torch.float32,
         seed=seed,
-    )
-
-
-def model_in(path: Path) -> Path:
-    """`path` itself, or in a run folder best.safetensors, else model.safetensors."""
-    # os.path's own: Path's raise in folders that may not be searched.
-    if not os.path.isdir(path):  # noqa: PTH112
-        return path
-    for name in ("best.safetensors", "model.safetensors"):
-        if os.path.isfile(path / name):  # noqa: PTH113
-            return path / name
-    raise UsageError(
-        f"{path}: holds neither best.safetensors nor model.safetensors, so it is no finished run. Train "
-        "first, or name a model file."
     )
 
 
@@ -238,8 +224,22 @@ class Translator:
         noise = f"dropout on, seed {self.seed}" if self.dropout else "dropout off"
         return f"{describe_device(self.device)}, {number_format}, {self.statistics} statistics, {noise}"
 
-    def __call__(self, image: Image, *, key: str = "", extras: Mapping[str, Image] | None = None) -> Image:
-        """The translation of `image` (H, W, C) or (H, W), uint8 or uint16, C in {1, 3, 4}.
+    def __repr__(self) -> str:
+        """One line: what it is, from where, and how it runs."""
+        network = "a network of another project" if self.recipe is None else self.recipe.generator.name
+        made = f" on '{self.info.maker}'" if self.info is not None and self.info.maker else ""
+        size = "" if self.recipe is None else f", trained{made} at {self.data.size} px"
+        return f"<Translator {self.path}: {network}{size}; {self.describe()}>"
+
+    def __call__(
+        self,
+        image: Picture,
+        *,
+        key: str = "",
+        extras: Mapping[str, Image] | None = None,
+    ) -> Image:
+        """The translation of `image`: (H, W, C) or (H, W), uint8 or uint16, C in {1, 3, 4}, RGB; or a Pillow
+        image, or the path of a file.
 
         Gives (H, W, C) of the same dtype: C is the model's (3, or 1 for a gray target), and 4 where the
         source has alpha, which is carried over. `key` names the picture where something is drawn at random,
@@ -248,8 +248,7 @@ class Translator:
         in a model with an encoder. What becomes of label maps, holes and lightness is the recipe's [data]; a
         super-resolution model gives a larger picture. Raises `UsageError` for anything else than a picture.
         """
-        require_picture(image)
-        shaped = image[:, :, None] if image.ndim == 2 else image
+        shaped = picture_of(image)
         return self.run([self.prepare(shaped, key, extras=extras)], [shaped], [key])[0]
 
     def translate_batch(self, images: Sequence[Image], *, keys: Sequence[str] | None = None) -> list[Image]:

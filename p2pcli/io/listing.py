@@ -19,6 +19,7 @@ from typing import Literal
 
 from p2pcli.errors import UsageError, did_you_mean
 from p2pcli.io.base import Entry, Listing, Skipped
+from p2pcli.io.places import paths_of
 from p2pcli.io.sniff import HEAD_BYTES, kind_of_suffix, sniff
 
 Kind = Literal["image", "video"]
@@ -53,7 +54,7 @@ def list_media(
     begins with its folder's name. Two files whose keys would be equal keep their suffixes in the keys.
     Raises `UsageError` for a source that does not exist and for outputs that would overwrite each other.
     """
-    given = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    given = paths_of(sources, "sources")
     left_out = frozenset(Path(path).resolve() for path in exclude)
     folders = [Path(source) for source in given if _is_folder(Path(source))]
     prefixes = _prefixes(folders)

@@ -132,9 +132,10 @@ class ParquetSource:
         row: dict[str, Any] = table.slice(place.row, 1).to_pylist()[0]
         pictures = {}
         for name in _PICTURES:
-            content = _bytes_of(row.pop(name))
+            cell = row.pop(name)
+            content = _bytes_of(cell)
             if not content:
-                raise ItemError(f"{self._files[place.file].name}: '{key}' has no bytes in column '{name}'")
+                raise ItemError(_without_bytes(f"{self._files[place.file].name}: '{key}'", name, cell))
             pictures[name] = content
         return pictures, row
 
@@ -208,6 +209,17 @@ class ParquetSource:
         self._footers = [_footer(file) for file in self._files]
         self._groups = OrderedDict()
         self._lock = threading.Lock()
+
+
+def _without_bytes(place: str, column: str, cell: Any) -> str:
+    """What to say of a cell that holds no picture, at best why."""
+    path = cell.get("path") if isinstance(cell, dict) else cell
+    if isinstance(path, str) and path:
+        return (
+            f"{place}: column '{column}' holds paths ({path}), not the pictures themselves. Store their "
+            "bytes, or name the folders of the pictures as DATA."
+        )
+    return f"{place} has no bytes in column '{column}'. Expected an encoded picture."
 
 
 def _bytes_of(stored: Any) -> bytes | None:

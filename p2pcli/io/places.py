@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from p2pcli.errors import UsageError
+from p2pcli.errors import EnvironmentFaultError, UsageError
+
+
+def path_of(value: object, what: str) -> Path:
+    """`value` as a path. Raises `UsageError` that names `what` where it is none, or the empty string."""
+    if isinstance(value, str | os.PathLike) and os.fspath(value):
+        return Path(os.fsdecode(value))
+    if isinstance(value, str):
+        raise UsageError(f"{what}: an empty string. Give a path; the current folder is '.'.")
+    raise UsageError(f"{what}: expected a path, as a string or pathlib.Path, not {type(value).__name__}.")
+
+
+def paths_of(value: object, what: str) -> list[str | Path]:
+    """One path, or all of several, as they were given: strings may be glob patterns.
+
+    Raises `UsageError` that names `what` for anything else, an empty string among them.
+    """
+    if isinstance(value, str | os.PathLike):
+        several: Iterable[object] = [value]
+    elif isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | Mapping):
+        several = value
+    else:
+        raise UsageError(
+            f"{what}: expected a path or several (strings or pathlib.Path), not {type(value).__name__}."
+        )
+    return [one if isinstance(one, str) and one else path_of(one, what) for one in several]
 
 
 def require_outside(output: Path, sources: Iterable[str | Path], *, may_be_below: bool = False) -> None:
@@ -33,14 +60,31 @@ def require_outside(output: Path, sources: Iterable[str | Path], *, may_be_below
 
 
 def require_folder(output: Path) -> None:
-    """Raise `UsageError` where no folder can be: `output` or one above it is a file, or a link to nothing."""
+    """Raise `UsageError` where no folder can be: `output` or one above it is a file, or a link to nothing.
+
+    Raises `EnvironmentFaultError` where nothing may be made in the folder that is there.
+    """
     for place in (output, *output.parents):
         if os.path.isdir(place):  # noqa: PTH112 - is_dir raises where a folder may not be searched
+            _require_writable(place, output)
             return
         if place.is_symlink() and not place.exists():
             raise UsageError(f"{place} is a link to {place.readlink()}, which is not there. Make it first.")
         if os.path.lexists(place):
             raise UsageError(f"{place} is a file. Choose a folder with -o.")
+
+
+def _require_writable(folder: Path, output: Path) -> None:
+    try:
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        # /proc and its like say that root may write; to try it costs a folder's date, so only there.
+        if hasattr(os, "statvfs") and os.statvfs(folder).f_blocks == 0:
+            Path(tempfile.mkdtemp(prefix=".p2p-", dir=folder)).rmdir()
+    except OSError as error:
+        raise EnvironmentFaultError(
+            f"{output}: nothing can be written in {folder} ({error.strerror}). Choose another place with -o."
+        ) from None
 
 
 def require_free(place: Path, *, overwrite: bool) -> None:

@@ -17,8 +17,8 @@ from p2pcli.errors import ExitCode, ItemError, NothingMatchedError, UsageError
 from p2pcli.events import Advanced, Ended, Note, Observer, Started, Stop, ignore
 from p2pcli.inference.clusters import CLUSTERS_PER_CLASS, cluster_features, instances_in, without_clusters
 from p2pcli.inference.device import choose_device
-from p2pcli.inference.model_file import read_model, save_model
-from p2pcli.inference.translator import model_in
+from p2pcli.inference.model_file import model_in, read_model, save_model
+from p2pcli.io.places import path_of
 from p2pcli.nets import Network
 from p2pcli.plan import Failure, Tally
 from p2pcli.recipe import FeatureEncoder, Recipe
@@ -88,14 +88,14 @@ def cluster(
     started = time.monotonic()
     if clusters < 1:
         raise UsageError(f"clusters {clusters}: expected at least 1.")
-    source = model_in(Path(model))
+    data, source = path_of(data, "data"), model_in(path_of(model, "model"))
     target = source if output is None else Path(output)
     if target != source and target.exists() and not overwrite:
         raise UsageError(f"{target}: is there already. Name another -o, or add --overwrite.")
     state, recipe, info = read_model(source)
     place = choose_device(device)
     encoder = _encoder_in(source, state, recipe, place)
-    pairs = open_data(Path(data), recipe, limit=limit)
+    pairs = open_data(data, recipe, limit=limit)
     one_sample(pairs)
     report = ClusterReport(target, Tally(planned=len(pairs.split.train)))
     features = _collected(pairs, encoder, place, report, observe, stop or Stop())

@@ -11,9 +11,8 @@ from typing import Literal
 
 from p2pcli.errors import ExitCode, UsageError, did_you_mean
 from p2pcli.events import Note, Observer, Stop, ignore
-from p2pcli.inference.model_file import read_model
-from p2pcli.inference.translator import model_in
-from p2pcli.io.places import require_free, require_outside
+from p2pcli.inference.model_file import model_in, read_model
+from p2pcli.io.places import path_of, require_free, require_outside
 from p2pcli.jobs.published_options import published_options
 from p2pcli.nets.detect import Detected, as_pix2pixhd_global, detect
 from p2pcli.plan import Tally
@@ -97,7 +96,7 @@ def export_weights(
     started = time.monotonic()
     if to not in FORMATS:
         raise UsageError(f"no format '{to}' to export to. {did_you_mean(to, FORMATS)}")
-    target, source = Path(output), model_in(Path(model))
+    target, source = path_of(output, "output"), model_in(path_of(model, "model"))
     _require_pth(target)
     states, recipe = _networks(Path(model), source)
     found = _recognised(states, recipe, source, observe)

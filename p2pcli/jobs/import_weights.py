@@ -16,7 +16,7 @@ from p2pcli.events import Note, Observer, Stop, ignore
 from p2pcli.inference.model_file import ModelInfo, read_model, save_model
 from p2pcli.inference.modes import inference_mode
 from p2pcli.inference.weights_file import PublishedOptions, read_options_beside, read_weights
-from p2pcli.io.places import require_free, require_outside
+from p2pcli.io.places import path_of, paths_of, require_free, require_outside
 from p2pcli.jobs.import_family import Family, Found, as_of_one_code, described, family_of
 from p2pcli.jobs.import_recipe import Direction, Instances, Told, recipe_of
 from p2pcli.nets import Network
@@ -106,8 +106,8 @@ def import_weights(
     where a file is not understood or they do not belong together.
     """
     started = time.monotonic()
-    paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
-    target = Path(output)
+    paths = [Path(file) for file in paths_of(files, "weights")]
+    target = path_of(output, "output")
     _require_once(paths)
     _require_place(target, paths, overwrite=overwrite)
     told = Told(direction, statistics, dropout, doublings, labels, instances)

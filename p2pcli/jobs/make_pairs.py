@@ -17,7 +17,7 @@ from p2pcli.image import Fit, Kernel
 from p2pcli.io.atomic import flush_files
 from p2pcli.io.base import Listing
 from p2pcli.io.listing import list_media
-from p2pcli.io.places import require_outside
+from p2pcli.io.places import path_of, paths_of, require_folder, require_outside
 from p2pcli.jobs import pairs_output
 from p2pcli.jobs.pairs_estimate import estimate_bytes
 from p2pcli.jobs.pairs_plan import Encoding, PairSettings, PairsPlan, build_plan, parse_sampling
@@ -121,11 +121,11 @@ def make_pairs(
     `ResumeMismatchError`, `EnvironmentFaultError`.
     """
     begun = time.monotonic()
-    given = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    place = Path("pairs") / maker if output is None else Path(output)
+    given = paths_of(sources, "sources")
+    place = Path("pairs") / maker if output is None else path_of(output, "output")
     settings = PairSettings(
         maker=maker_named(maker).name,
-        options=dict(options or {}),
+        options=_options(options),
         size=size,
         fit=fit,
         kernel=kernel,
@@ -136,10 +136,11 @@ def make_pairs(
         background=background,
         jitter=jitter,
     )
-    contact = None if preview is None else Path(preview)
+    contact = None if preview is None else path_of(preview, "preview")
     _check(settings, workers, limit, contact, observe)
     sampling, shares = parse_sampling(every, fps), check_split(split)
     require_outside(place, given, may_be_below=True)
+    require_folder(place)
     stop = stop or Stop()
     listing = _listing(given, place)
     if contact is not None:
@@ -177,7 +178,7 @@ def _run(
     report.already_done = len(records)
     finished_before = pairs_output.is_finished(output, plan, records)
     progress = _Progress(plan.items, observe)
-    progress.add(sum(record.planned for record in records.values()))
+    progress.keep(sum(record.planned for record in records.values()))
     missing = [shard for shard in plan.shards if shard.name not in records]
     if missing:
         observe(Started(_STAGE, plan.items, "pairs"))
@@ -211,12 +212,19 @@ class _Progress:
         self._total = total
         self._observe = observe
         self._done = 0
+        self._free = 0
         self.failed = 0
 
+    def keep(self, items: int) -> None:
+        """`items` are there from an earlier run."""
+        self._free += items
+        self.add(items)
+
     def add(self, items: int) -> None:
+        """`items` more are behind us."""
         if items:
             self._done = min(self._total, self._done + items)
-            self._observe(Advanced(_STAGE, self._done, self.failed))
+            self._observe(Advanced(_STAGE, self._done, self.failed, free=self._free))
 
 
 def _check(
@@ -240,12 +248,22 @@ def _check(
     ]
     if preview is not None and (preview.is_dir() or preview.suffix.lower() != ".png"):
         raise UsageError(f"preview {preview}: expected a file name that ends in .png.")
+    if preview is not None:
+        require_folder(preview.parent)
     for name, is_right, expected in wrong:
         if not is_right:
             found = {"workers": workers, "limit": limit}.get(name, getattr(settings, name, None))
             raise UsageError(f"{name} {found}: expected {expected}.")
     for name, needed in options.without_effect(settings.options).items():
         observe(Note(f"{name} changes nothing here: it is for {needed}.", "warning"))
+
+
+def _options(given: object) -> dict[str, object]:
+    if given is not None and not isinstance(given, Mapping):
+        raise UsageError(
+            f"options: expected a dict such as {{'method': 'xdog'}}, not {type(given).__name__}."
+        )
+    return {str(name): value for name, value in (given or {}).items()}
 
 
 def _listing(sources: Sequence[str | Path], output: Path) -> Listing:

@@ -24,7 +24,7 @@ from p2pcli.jobs.train_plan import (
     require_usable_folder,
 )
 from p2pcli.jobs.train_report import TrainReport
-from p2pcli.jobs.train_words import describe_left_out, describe_run, memory_words, suggest_quick
+from p2pcli.jobs.train_words import describe_left_out, describe_run, memory_words, suggest_smaller
 from p2pcli.plan import Tally
 from p2pcli.recipe import Recipe
 from p2pcli.tasks import networks_of
@@ -285,7 +285,7 @@ def _announce(
     stages = stages_of(chosen.recipe, count=len(pairs.split.train))
     report.estimated_seconds = seconds_left(run, stages) / processes.count
     step_seconds = report.estimated_seconds / steps_left
-    for line in suggest_quick(chosen, pairs, run, steps=steps_left, step_seconds=step_seconds):
+    for line in suggest_smaller(chosen, pairs, run, steps=steps_left, step_seconds=step_seconds):
         observe(Note(line))
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from p2pcli import __version__
-from p2pcli.errors import NothingMatchedError, UsageError
+from p2pcli.errors import NothingMatchedError, UsageError, did_you_mean
 from p2pcli.io.atomic import write_bytes
-from p2pcli.io.places import require_folder, require_outside
+from p2pcli.io.places import path_of, paths_of, require_folder, require_outside
 from p2pcli.plan import differences, require_same
 from p2pcli.recipe import Recipe, load_recipe, parse_recipe, set_value
 from p2pcli.training.recipe_file import recipe_as_toml
@@ -58,8 +58,8 @@ def choose(
 ) -> Chosen:
     """Fill what was left open: newest dataset, recipe, run folder; a resumed run knows all of its own."""
     notes: list[str] = []
-    origins = [str(path) for path in init]
-    changes = [*overrides, *([] if seed is None else [f"train.seed={seed}"])]
+    origins = [str(path) for path in paths_of(init, "init")]
+    changes = [*_changes(overrides), *([] if seed is None else [f"train.seed={seed}"])]
     changes += [f"train.init_from={json.dumps(origins, ensure_ascii=False)}"] if origins else []
     if weights is not None:
         changes.append(f"losses.perceptual_weights={json.dumps(str(weights), ensure_ascii=False)}")
@@ -67,8 +67,11 @@ def choose(
         output = newest_run(Path("runs"))
         notes.append(f"Resuming {output}, the newest run.")
     about: Mapping[str, Any] = {}
-    if resume and output is not None and RunFolder(Path(output)).is_run:
-        about = RunFolder(Path(output)).read_about()
+    if resume and output is not None:
+        if RunFolder(Path(output)).is_run:
+            about = RunFolder(Path(output)).read_about()
+        elif data is None:
+            raise UsageError(_no_run(Path(output)))
     if data is None and "data" in about:
         data = str(about["data"])
     if limit is None:
@@ -87,7 +90,15 @@ def choose(
         loaded = load_recipe(name, changes)
     if output is None:
         output = Path("runs") / f"{Path(data).resolve().name}-{Path(name).stem}"
-    return Chosen(Path(data), loaded, name, RunFolder(Path(output)), limit, tuple(notes))
+    folder = RunFolder(path_of(output, "output"))
+    return Chosen(path_of(data, "data"), loaded, name, folder, limit, tuple(notes))
+
+
+def _changes(overrides: object) -> list[str]:
+    if isinstance(overrides, str) or not isinstance(overrides, Iterable):
+        found = repr(overrides) if isinstance(overrides, str) else type(overrides).__name__
+        raise UsageError(f'overrides: expected a list such as ["train.steps=500"], not {found}.')
+    return [str(override) for override in overrides]
 
 
 def _changed(recipe: Recipe, changes: Iterable[str], *, where: str) -> Recipe:
@@ -125,7 +136,7 @@ def require_usable_folder(chosen: Chosen, *, resume: bool, overwrite: bool) -> N
         require_outside(folder.path, [chosen.data])
     require_folder(folder.path)
     if resume and not folder.is_run:
-        raise UsageError(f"{folder.path} holds no run to resume. Leave out --resume to start one there.")
+        raise UsageError(_no_run(folder.path))
     if folder.is_run and not resume and not overwrite:
         raise UsageError(
             f"{folder.path} already holds a run. To go on with it: p2p train --resume -o {folder.path}. To "
@@ -134,6 +145,14 @@ def require_usable_folder(chosen: Chosen, *, resume: bool, overwrite: bool) -> N
     strangers = folder.path.iterdir() if folder.path.exists() and not folder.is_run else ()
     if any(not path.name.startswith(".") for path in strangers):
         raise UsageError(f"{folder.path} is not empty and holds no run. Choose another folder with -o.")
+
+
+def _no_run(folder: Path) -> str:
+    found = "holds no run" if folder.exists() else "is not there, so there is no run"
+    runs = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
+    hint = did_you_mean(folder.name, runs) if runs else ""
+    near = f" {hint}" if hint.startswith("Did") else ""
+    return f"{folder} {found} to resume.{near} Leave out --resume to start one there."
 
 
 def plan_of(recipe: Recipe, identity: Mapping[str, object], limit: int | None) -> dict[str, object]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from p2pcli.errors import EnvironmentFaultError
+from p2pcli.errors import EnvironmentFaultError, RecipeError
 from p2pcli.events import Note
 from p2pcli.inference.device import describe_device
 from p2pcli.io.base import Skipped, Source
 from p2pcli.jobs.train_plan import Chosen
-from p2pcli.recipe import PatchGAN, load_recipe
+from p2pcli.recipe import PatchGAN, Recipe, load_recipe
 from p2pcli.recipe.whole import Discriminator
 from p2pcli.training.data import TrainingData
 from p2pcli.training.estimate import duration_text, recipe_seconds_per_step
@@ -80,25 +80,44 @@ def describe_left_out(source: Source) -> list[str]:
     return lines
 
 
-def suggest_quick(
+def suggest_smaller(
     chosen: Chosen, pairs: TrainingData, run: TrainState, *, steps: int, step_seconds: float
 ) -> list[str]:
-    """About how long the run takes, and on a CPU, where that is long, how long `-r quick` would."""
+    """About how long the run takes, and on a CPU, where that is long, how long a smaller setting would.
+
+    That is the recipe's own variant for a CPU, or `quick`, whose networks map one plain picture to another;
+    neither is named where it would not be faster here.
+    """
     seconds = steps * step_seconds
     lines = [f"Time: about {duration_text(seconds)} here ({rate_text(step_seconds)})."]
-    device = run.precision.device
-    if device.type == "cpu" and seconds > LONG_SECONDS and chosen.recipe_name != "quick":
-        kept = [f"pairs.maker={chosen.recipe.pairs.maker}"] if chosen.recipe.pairs.maker else []
-        kept += [f"data.direction={chosen.recipe.data.direction}"]
-        quick = load_recipe("quick", kept)
-        quick_steps = total_steps(quick.train, len(pairs.split.train))
-        quick_seconds = quick_steps * recipe_seconds_per_step(quick, device)
-        settings = "".join(f" --set {setting}" for setting in kept if setting != "data.direction=AtoB")
-        lines.append(
-            f"On a CPU, -r quick{settings} is the smaller recipe ({quick.data.size} px, narrow networks): "
-            f"about {duration_text(quick_seconds)} here."
-        )
+    if run.precision.device.type != "cpu" or seconds <= LONG_SECONDS:
+        return lines
+    for words, smaller in _smaller(chosen):
+        count = total_steps(smaller.train, len(pairs.split.train))
+        smaller_seconds = count * recipe_seconds_per_step(smaller, run.precision.device)
+        if smaller_seconds < seconds:
+            lines.append(
+                f"On a CPU, {words} is smaller ({smaller.data.size} px, narrow networks): about "
+                f"{duration_text(smaller_seconds)} here."
+            )
+            break
     return lines
+
+
+def _smaller(chosen: Chosen) -> Iterator[tuple[str, Recipe]]:
+    """What to add to the command, and the recipe that it gives: for a CPU, of the same task and data."""
+    recipe, name = chosen.recipe, chosen.recipe_name
+    if name != "quick" and recipe.task == "paired" and recipe.data.is_plain and recipe.encoder is None:
+        kept = [f"pairs.maker={recipe.pairs.maker}"] if recipe.pairs.maker else []
+        kept += [f"data.direction={recipe.data.direction}"]
+        settings = "".join(f" --set {setting}" for setting in kept if setting != "data.direction=AtoB")
+        yield f"-r quick{settings}", load_recipe("quick", kept)
+    try:
+        variant = load_recipe(name, ["variant=cpu"])
+    except RecipeError:
+        return  # Of its own making, or without such a variant.
+    if variant.generator != recipe.generator or variant.data.size != recipe.data.size:
+        yield "--set variant=cpu", variant
 
 
 def memory_words(run: TrainState, *, processes: int = 1) -> list[Note]:

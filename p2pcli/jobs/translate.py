@@ -11,17 +11,18 @@ from p2pcli.errors import NothingMatchedError, UsageError
 from p2pcli.events import Ended, Observer, Started, Stop, ignore
 from p2pcli.inference.film import translate_film
 from p2pcli.inference.ledger import Ledger
+from p2pcli.inference.model_file import model_in
 from p2pcli.inference.outputs import Task, folder_tasks, is_single_file, require_sources_kept, single_task
 from p2pcli.inference.pictures import translate_pictures
 from p2pcli.inference.pipeline import BatchSize
 from p2pcli.inference.preparation import Prepare
 from p2pcli.inference.progress import STAGE, Progress
-from p2pcli.inference.translator import Translator, load_model, model_in
+from p2pcli.inference.translator import Translator, load_model
 from p2pcli.io.atomic import sweep_stale, sweep_stale_of
 from p2pcli.io.base import Listing
 from p2pcli.io.codec import MAX_PIXELS
 from p2pcli.io.listing import list_media
-from p2pcli.io.places import require_folder, require_outside
+from p2pcli.io.places import path_of, paths_of, require_folder, require_outside
 from p2pcli.jobs.translate_report import FOREIGN, TranslateReport, file_hash, write_failures
 from p2pcli.nets.blocks import Statistics
 from p2pcli.plan import Failure, fingerprint
@@ -64,10 +65,9 @@ def translate(
     started = time.monotonic()
     counts = {"batch_size": batch_size, "limit": limit, "max_pixels": max_pixels, "workers": workers}
     _require_in_range(quality, counts)
-    model_file = model_in(Path(model)) if model is not None else newest_model(Path("runs"))
-    target = Path(output) if output is not None else default_output(model_file)
+    model_file = model_in(path_of(model, "model")) if model is not None else newest_model(Path("runs"))
+    listing, target = list_sources(sources, model=model_file, output=output)
     is_single = output is not None and is_single_file(target)
-    listing = _list(sources, target, is_single=is_single, is_default=output is None)
     translator = load_model(
         model_file,
         device=device,
@@ -103,6 +103,8 @@ def translate(
     observe(Ended(STAGE))
     report.tally.close(interrupted=report.interrupted)
     report.frames, report.frames_failed = progress.frames, progress.frames_failed
+    if not dry_run:
+        report.outputs = sorted(progress.outputs)
     report.notes, report.seconds = progress.notes, time.monotonic() - started
     return report
 
@@ -134,10 +136,16 @@ def default_workers() -> int:
     return max(2, min(8, (os.cpu_count() or 2) // 2))
 
 
-def _list(
-    sources: str | Path | Iterable[str | Path], target: Path, *, is_single: bool, is_default: bool
-) -> Listing:
-    given = [sources] if isinstance(sources, str | Path) else list(sources)
+def list_sources(
+    sources: str | Path | Iterable[str | Path], *, model: str | Path, output: str | Path | None
+) -> tuple[Listing, Path]:
+    """All pictures and films in `sources`, and where their translations go.
+
+    Raises `NothingMatchedError` where there are none, `UsageError` where they cannot go there.
+    """
+    target = Path(output) if output is not None else default_output(model_in(Path(model)))
+    is_default, is_single = output is None, output is not None and is_single_file(target)
+    given = paths_of(sources, "sources")
     require_outside(target, given, may_be_below=is_default)
     require_folder(target.parent if is_single else target)
     # Other models' results below translated/ are nobody's "."; runs are left out by the listing itself.
@@ -149,7 +157,7 @@ def _list(
             f"{named}: no image and no film found{f' ({why})' if why else ''}. Name photos, a folder "
             "of them, or a film."
         )
-    return listing
+    return listing, target
 
 
 def _tasks(

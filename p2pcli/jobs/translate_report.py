@@ -34,7 +34,7 @@ class TranslateReport:
     notes: list[str] = field(default_factory=list)
     dry_run: bool = False
     outputs: list[str] = field(default_factory=list)
-    """With `dry_run`: what would be written."""
+    """The files that this run wrote; with `dry_run` those that it would."""
 
     @property
     def exit_code(self) -> ExitCode:

@@ -8,7 +8,14 @@ from __future__ import annotations
 from p2pcli.recipe.data import Data, Pairs
 from p2pcli.recipe.discriminators import DISCRIMINATOR_SECTIONS, PatchGAN
 from p2pcli.recipe.encoders import ENCODER_SECTIONS, FeatureEncoder, StyleEncoder
-from p2pcli.recipe.files import load_recipe, parse_recipe, recipes_folder, set_value, shipped_recipes
+from p2pcli.recipe.files import (
+    keys_called,
+    load_recipe,
+    parse_recipe,
+    recipes_folder,
+    set_value,
+    shipped_recipes,
+)
 from p2pcli.recipe.generators import GENERATOR_SECTIONS, SPADE, ResNet, SRResNet, UNet
 from p2pcli.recipe.losses import Losses
 from p2pcli.recipe.train import Inference, Train
@@ -34,6 +41,7 @@ __all__ = [
     "StyleEncoder",
     "Train",
     "UNet",
+    "keys_called",
     "load_recipe",
     "parse_recipe",
     "recipes_folder",

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from p2pcli.errors import RecipeError, did_you_mean
+from p2pcli.recipe.data import Data
 from p2pcli.recipe.discriminators import DISCRIMINATOR_SECTIONS
 from p2pcli.recipe.encoders import ENCODER_SECTIONS
 from p2pcli.recipe.generators import GENERATOR_SECTIONS
@@ -62,9 +63,12 @@ def load_recipe(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Reci
     for override in overrides:
         set_value(changes, override)
     values = _with_variant(values, changes.pop("variant", None), where=str(name_or_path))
+    before = values.get("data")
+    before = dict(before) if isinstance(before, dict) else {}
     for override in overrides:
         if _key_of(override) != "variant":
             set_value(values, override)
+    _scale_load_size(values, before, changes)
     return parse_recipe(values, where=str(name_or_path))
 
 
@@ -81,6 +85,17 @@ def _with_variant(values: dict[str, Any], name: object, *, where: str) -> dict[s
         is_other = isinstance(keys, dict) and keys.get("name", replaced.get("name")) != replaced.get("name")
         values[section] = {**({} if is_other else replaced), **keys} if isinstance(keys, dict) else keys
     return values
+
+
+def _scale_load_size(values: dict[str, Any], before: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Where only `data.size` is changed, `data.load_size` keeps its ratio to it: 286 of 256 is 572 of 512."""
+    data = changes.get("data")
+    if not isinstance(data, dict) or "size" not in data or "load_size" in data:
+        return
+    sizes = before.get("size", Data().size), before.get("load_size", Data().load_size), data["size"]
+    if all(type(size) is int and size > 0 for size in sizes):
+        old, loaded, new = sizes
+        values["data"]["load_size"] = round(loaded * new / old)
 
 
 def _key_of(override: str) -> str:
@@ -139,12 +154,24 @@ def _explain(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         section = ".".join(place[:-1]) or "a recipe"
         known = _known_keys(problem["loc"][:-1])
-        hint = _suggest(place[-1], known)
+        elsewhere = [key for key in keys_called(place[-1]) if key != dotted]
+        hint = _suggest(place[-1], known) or (f"Did you mean '{elsewhere[0]}'?" if elsewhere else "")
         return f"unknown key '{dotted}'. {section} has: {', '.join(known)}. {hint}".strip()
     value = problem["input"]
     found = "" if isinstance(value, dict) else f" (found {json.dumps(value, default=str)})"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{dotted}: {message}{found}." if dotted else f"{message}."
+
+
+def keys_called(name: str) -> list[str]:
+    """The dotted keys of a recipe whose last part is `name`: ["train.epochs"] for "epochs"."""
+    named = {section: networks[default] for section, (default, networks) in NETWORK_SECTIONS.items()}
+    found = []
+    for section, field in Recipe.model_fields.items():
+        model = named.get(section, field.annotation)
+        if isinstance(model, type) and issubclass(model, Section) and name in model.model_fields:
+            found.append(f"{section}.{name}")
+    return found
 
 
 def _suggest(word: str, known: list[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -30,6 +29,7 @@ from p2pcli.training.validation import (
     is_better,
     measure_baseline,
     metrics_text,
+    spread,
 )
 
 _GRIDS = 50
@@ -138,13 +138,6 @@ def load_held_out(
         except ItemError as error:
             failures.record(key, error)
     return HeldOut(tuple(key for key, _ in found), tuple(square for _, square in found)), tried
-
-
-def spread(keys: Sequence[str], count: int) -> tuple[str, ...]:
-    """At most `count` of the keys, evenly spaced."""
-    if len(keys) <= count:
-        return tuple(keys)
-    return tuple(keys[index * len(keys) // count] for index in range(count))
 
 
 def new_review(

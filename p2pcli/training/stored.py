@@ -8,8 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from p2pcli.inference.model_file import read_model
-from p2pcli.inference.translator import model_in
+from p2pcli.inference.model_file import model_in, read_model
 from p2pcli.recipe import Recipe, load_recipe
 from p2pcli.tasks.networks import states_by_name
 from p2pcli.training.checkpoint import newest_state

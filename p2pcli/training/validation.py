@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from p2pcli.training.batches import squares_to_batch
 from p2pcli.training.checkpoint import random_state, restore_random_state
 from p2pcli.training.precision import Precision
 from p2pcli.training.samples import CYCLE_COLUMNS, PAIR_COLUMNS, SampleRow
+
+T = TypeVar("T")
 
 LOWER_IS_BETTER = frozenset({"l1", "cycle"})
 _IMAGES_AT_ONCE = 4
@@ -43,6 +46,13 @@ class Outcome:
     rows: list[SampleRow]
 
 
+def spread(items: Sequence[T], count: int) -> tuple[T, ...]:
+    """At most `count` of the items, evenly spaced."""
+    if len(items) <= count:
+        return tuple(items)
+    return tuple(items[index * len(items) // count] for index in range(count))
+
+
 def validate_pairs(
     generators: nn.ModuleDict, recipe: Recipe, held_out: HeldOut, *, precision: Precision, shown: int
 ) -> Outcome:
@@ -51,7 +61,9 @@ def validate_pairs(
     results = translate_squares(network, held_out.squares, inference=recipe.inference, precision=precision)
     rows = [
         SampleRow(key, shown_input(square.input, square.data), to_images(result[None])[0], square.target)
-        for key, square, result in zip(held_out.keys, held_out.squares, results[:shown], strict=False)
+        for key, square, result in spread(
+            list(zip(held_out.keys, held_out.squares, results, strict=True)), shown
+        )
     ]
     return Outcome(measure(results, held_out.squares), PAIR_COLUMNS, rows)
 
@@ -68,11 +80,12 @@ def validate_cycles(
 
     results = _run(generators, held_out.squares, run, inference=recipe.inference, precision=precision)
     total, rows = 0.0, []
+    shown_ones = set(spread(range(len(held_out.keys)), shown))
     for index, (key, square) in enumerate(zip(held_out.keys, held_out.squares, strict=True)):
         b, returned_a, a, returned_b = results[index]
         batch = _on_cpu(square)
         total += float(l1(returned_a[None], batch.input)[0] + l1(returned_b[None], batch.target)[0]) / 2
-        if index < shown:
+        if index in shown_ones:
             rows.append(SampleRow(key, square.input, _image(b), _image(returned_a)))
             rows.append(SampleRow(key, square.target, _image(a), _image(returned_b)))
     return Outcome({"cycle": total / max(1, len(held_out.keys))}, CYCLE_COLUMNS, rows)

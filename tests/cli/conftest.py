@@ -52,6 +52,7 @@ class FakeReport:
     preview: Path | None = None
     nothing_to_do: bool = False
     outputs: list[str] = field(default_factory=lambda: ["made/a.png"])
+    model: Path | None = Path("made/model.safetensors")
     frames: int = 0
     frames_failed: int = 0
     steps: int = 5

@@ -13,9 +13,10 @@ def test_published_weights_become_a_model(run, tmp_path):
     torch.save(ResNet(channels=2, blocks=1).state_dict(), tmp_path / "latest_net_G.pth")
     ended = run("import", "latest_net_G.pth", "-o", "model.safetensors")
     assert (ended.code, ended.out) == (0, "model.safetensors\n")
-    assert ended.err.splitlines()[-2:] == [
+    assert ended.err.splitlines()[-3:] == [
         "Not in the file, taken as: direction AtoB (--direction BtoA)",
         "Written and checked: model.safetensors",
+        "Next: p2p translate PHOTOS/ -m model.safetensors",
     ]
     assert Path("model.safetensors").is_file()
 

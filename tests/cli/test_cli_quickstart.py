@@ -73,7 +73,7 @@ def test_a_folder_that_holds_something_is_left_alone(run, tmp_path):
 def test_an_interrupted_one_says_how_to_begin_anew(run, fake_job, report):
     report.interrupted = True
     fake_job("quickstart").report = report
-    assert "To begin anew: p2p quickstart --overwrite\n" in run("quickstart", "--overwrite").err
+    assert "To begin anew:\np2p quickstart --overwrite\n" in run("quickstart", "--overwrite").err
 
 
 def test_a_device_that_is_not_there_ends_it_before_anything_is_made(run, tmp_path):

@@ -62,16 +62,29 @@ def test_the_first_signal_stops_at_a_safe_point_and_says_how_to_go_on(run, fake_
     job.report.output = Path("runs/auto")
     ended = run("train", "my pairs")
     assert (ended.code, ended.out) == (code, "")
-    assert ended.err.splitlines()[-1] == (
-        "Stopped after 1 s. To go on from here: p2p train 'my pairs' -o runs/auto --resume"
-    )
+    assert ended.err.splitlines()[-2:] == [
+        "Stopped after 1 s. To go on from here:",
+        "p2p train --resume -o runs/auto",
+    ]
 
 
 def test_the_command_that_goes_on_never_overwrites(run, fake_job):
     job = fake_job("train")
     job.report.interrupted = True
-    ended = run("train", "pairs", "-o", "r", "--overwrite")
-    assert ended.err.endswith("p2p train pairs -o r --resume\n")
+    ended = run("train", "pairs", "-o", "made", "--overwrite")
+    assert ended.err.endswith("\np2p train --resume -o made\n")
+
+
+def test_the_command_that_goes_on_is_short_but_keeps_the_device(run, fake_job):
+    job = fake_job("train")
+    job.report.interrupted = True
+    ended = run("train", "pairs", "-r", "quick", "--set", "train.steps=9", "--device", "cpu", "-j", 1)
+    assert ended.err.endswith("\np2p train --resume -o made --device cpu -j 1\n")
+
+
+def test_the_end_names_the_next_verb(run, fake_job):
+    fake_job("train")
+    assert run("train", "pairs").err.endswith("\nNext: p2p translate FILM.mp4 -m made\n")
 
 
 def test_resume_alone_leaves_data_recipe_and_folder_to_the_run(run, fake_job):

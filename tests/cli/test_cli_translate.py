@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+
+import pytest
 
 from p2pcli.jobs.translate_report import FOREIGN
 from p2pcli.plan import Failure
@@ -56,12 +59,41 @@ def test_the_current_folder_and_the_newest_run_are_taken_and_named(run, fake_job
     assert ended.err.splitlines()[0] == "The same as: p2p translate . -m runs/only"
 
 
+@pytest.mark.parametrize(
+    ("words", "is_terminal", "answer", "photos", "is_done"),
+    [
+        ([], True, "n\n", 21, False),
+        ([], True, "y\n", 21, True),
+        ([], True, "", 20, True),
+        (["-y"], True, "", 21, True),
+        (["."], True, "", 21, True),
+        ([], False, "", 21, True),
+    ],
+)
+def test_a_bare_command_asks_on_a_terminal_before_many_items(
+    run, fake_job, tmp_path, monkeypatch, words, is_terminal, answer, photos, is_done
+):
+    job = fake_job("translate")
+    (tmp_path / "runs" / "only").mkdir(parents=True)
+    (tmp_path / "runs" / "only" / "model.safetensors").touch()
+    for number in range(photos):
+        (tmp_path / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    typed = io.StringIO(answer)
+    monkeypatch.setattr(typed, "isatty", lambda: is_terminal)
+    monkeypatch.setattr("sys.stdin", typed)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    ended = run("translate", *words)
+    assert (ended.code, bool(job.args)) == ((0, True) if is_done else (130, False))
+    assert ("Translate 21 pictures and films below" in ended.err) == (answer != "")
+
+
 def test_the_same_command_goes_on_after_an_interruption(run, fake_job):
     job = fake_job("translate")
     job.report.interrupted = True
     ended = run("translate", "a.mp4", "-m", "runs/a")
     assert ended.code == 130
-    assert ended.err.endswith("Stopped after 1 s. To go on from here: p2p translate a.mp4 -m runs/a\n")
+    assert ended.err.endswith("Stopped after 1 s. To go on from here:\np2p translate a.mp4 -m runs/a\n")
 
 
 def test_a_dry_run_prints_what_would_be_written_as_data(run, fake_job):

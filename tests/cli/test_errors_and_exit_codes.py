@@ -34,6 +34,26 @@ from p2pcli.plan import Failure, Tally
             "p2p has no command 'zzz'. Known: cluster, export, import, make-pairs, quickstart, recipes, "
             "train, translate. See p2p --help.",
         ),
+        (["predict"], "p2p has no command 'predict'. Did you mean 'translate'? See p2p --help."),
+        (["help", "trian"], "p2p has no command 'trian'. Did you mean 'train'? See p2p --help."),
+        (
+            ["make-pairs", "sketch"],
+            "p2p make-pairs has no command 'sketch'. Did you mean 'edges'? See p2p make-pairs --help.",
+        ),
+        (
+            ["train", "--validate-every", "5"],
+            "p2p train has no option '--validate-every'. Did you mean '--set train.validate_every=VALUE'? "
+            "See p2p train --help.",
+        ),
+        (
+            ["translate", "--size", "5"],
+            "p2p translate has no option '--size'. See p2p translate --help.",
+        ),
+        (
+            ["translate", "", "-m", "runs/a"],
+            "an empty argument after 'p2p translate': perhaps a variable without a value. Give a value; the "
+            "current folder is '.'.",
+        ),
         (["--vresion"], "p2p has no option '--vresion'. Did you mean '--version'? See p2p --help."),
         (
             ["train", "--ouptut", "x"],
@@ -177,7 +197,9 @@ def test_failed_items_end_with_3(run, fake_job):
     fake_job("make_pairs").report.tally = Tally(planned=3, written=2, failed=[failure])
     ended = run("make-pairs", "gray", "photos", "-o", "out")
     assert ended.code == ExitCode.ITEMS_FAILED
-    assert ended.err == "2 pairs written, 1 failed of 3 planned, in 1 s\nfailed: a.png: truncated\n"
+    assert ended.err == (
+        "2 pairs written, 1 failed of 3 planned, in 1 s\nfailed: a.png: truncated\nNext: p2p train made\n"
+    )
 
 
 def test_json_is_the_only_thing_on_stdout(run, fake_job):
@@ -205,7 +227,7 @@ def test_more_failures_than_are_shown_are_counted_and_their_table_is_named(run, 
     report = fake_job("make_pairs").report
     report.tally, report.preview = Tally(planned=9, written=2, failed=failures), Path("made/preview.png")
     ended = run("make-pairs", "gray", "photos", "-o", "out")
-    assert ended.err.splitlines()[-1] == "failed: 2 more; all of them are in made/.p2p/errors.parquet"
+    assert ended.err.splitlines()[-2] == "failed: 2 more; all of them are in made/.p2p/errors.parquet"
 
 
 def test_without_json_stdout_is_the_output_path_alone(run, fake_job):

@@ -57,6 +57,12 @@ def test_a_stage_over_in_a_blink_is_one_line_at_its_end():
     assert lines_of(events) == ["make: 100 of 100 images, 2 failed, 1000.0 a second"]
 
 
+def test_what_was_skipped_counts_in_no_rate():
+    events = [(0.0, Started("make", 100, "images")), (0.01, Advanced("make", 90, free=90))]
+    events += [(5.0, Advanced("make", 100, free=90)), (5.0, Ended("make"))]
+    assert lines_of(events)[-1] == "make: 100 of 100 images, 2.0 a second"
+
+
 def test_a_long_item_shows_no_rate_of_zero():
     events = [
         (0.0, Started("translate", 1, "file")),

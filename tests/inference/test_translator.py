@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image as PillowImage
 
 from p2pcli.errors import EnvironmentFaultError, UsageError
 from p2pcli.image import as_gray8
@@ -240,7 +241,7 @@ def test_a_picture_too_large_for_the_memory_is_refused_before_it_is_tried(tiny_m
 @pytest.mark.parametrize(
     ("picture", "found"),
     [
-        ("photo.png", "str"),
+        (3, "int"),
         ([[[0, 0, 0]]], "list"),
         (np.zeros((1, 4, 4, 3), np.uint8), r"an array of shape \(1, 4, 4, 3\)"),
         (np.zeros((3, 32, 64), np.uint8), r"an array of shape \(3, 32, 64\)"),
@@ -248,8 +249,33 @@ def test_a_picture_too_large_for_the_memory_is_refused_before_it_is_tried(tiny_m
     ],
 )
 def test_what_is_no_picture_is_refused_in_a_sentence(tiny_model, picture, found):
-    with pytest.raises(UsageError, match=rf"a uint8 array \(H, W, 3\), RGB, not {found}\."):
+    with pytest.raises(
+        UsageError, match=rf"a uint8 array \(H, W, 3\), RGB, a Pillow image or a path, not {found}\."
+    ):
         load_model(tiny_model())(picture)
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels"),
+    [("RGB", 3), ("L", 3), ("1", 3), ("P", 3), ("CMYK", 3), ("RGBA", 4), ("LA", 4), ("I;16", 3)],
+)
+def test_a_pillow_image_of_any_mode_is_a_picture(tiny_model, mode, channels):
+    image = PillowImage.new(mode, (32, 32))
+    assert load_model(tiny_model())(image).shape == (32, 32, channels)
+
+
+def test_a_path_is_the_picture_in_the_file(tiny_model, tmp_path):
+    picture, model = noise(32, 32), load_model(tiny_model())
+    PillowImage.fromarray(picture).save(tmp_path / "a.png")
+    assert np.array_equal(model(tmp_path / "a.png"), model(picture))
+    assert np.array_equal(model(str(tmp_path / "a.png")), model(picture))
+
+
+def test_a_model_shows_what_it_is(tiny_model):
+    path = tiny_model()
+    assert repr(load_model(path, device="cpu", precision="float32")).startswith(
+        f"<Translator {path}: unet, trained at 32 px; CPU"
+    )
 
 
 def test_translating_does_not_load_the_compiler_of_torch(tiny_model):

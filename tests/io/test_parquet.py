@@ -247,9 +247,16 @@ def test_a_file_without_the_two_columns_is_refused_with_what_it_has(tmp_path):
 
 
 def test_a_row_without_bytes_is_an_item_error(tmp_path):
-    empty = [{"bytes": None, "path": "/etc/hostname"}]
+    empty = [{"bytes": None, "path": None}]
     source = ParquetSource(foreign(tmp_path / "x.parquet", input=empty, target=empty))
     with pytest.raises(ItemError, match="has no bytes in column 'input'"):
+        source.read(source.splits()["all"][0])
+
+
+def test_a_column_of_paths_is_not_opened_and_said_to_be_one(tmp_path):
+    paths = [{"bytes": None, "path": "/etc/hostname"}]
+    source = ParquetSource(foreign(tmp_path / "x.parquet", input=paths, target=paths))
+    with pytest.raises(ItemError, match=r"column 'input' holds paths \(/etc/hostname\), not the pictures"):
         source.read(source.splits()["all"][0])
 
 

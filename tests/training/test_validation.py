@@ -15,12 +15,19 @@ from p2pcli.training.augment import Square
 from p2pcli.training.curves import Curve, draw_chart, round_ticks, thin
 from p2pcli.training.estimate import duration_text, seconds_per_step
 from p2pcli.training.report_page import render_report
-from p2pcli.training.review import spread
 from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.runlog import RunLog
 from p2pcli.training.samples import SampleRow, draw_grid
 from p2pcli.training.state import TrainState, new_state
-from p2pcli.training.validation import is_better, measure, measure_baseline, translate_squares
+from p2pcli.training.validation import (
+    VALIDATIONS,
+    HeldOut,
+    is_better,
+    measure,
+    measure_baseline,
+    spread,
+    translate_squares,
+)
 
 
 @pytest.fixture
@@ -103,9 +110,33 @@ def test_a_grid_shows_the_three_pictures_of_each_row() -> None:
     gray = np.full((32, 32, 1), 60, np.uint8)
     rows = [SampleRow("a", *cells), SampleRow("b", gray, cells[1], cells[2])]
     grid = draw_grid(rows, caption="step 1")
-    assert grid.shape == (2 * 26 + 2 * 36, 3 * 32 + 16, 3)
-    centres = [int(grid[52 + 16, 4 + 16 + column * 36, 0]) for column in range(3)]
-    assert centres == [10, 120, 200] and int(grid[52 + 36 + 16, 20, 2]) == 60
+    top = grid.shape[0] - 2 * 36
+    lefts = [column * (grid.shape[1] - 4) // 3 for column in range(3)]
+    centres = [int(grid[top + 16, left + 4 + 16, 0]) for left in lefts]
+    assert centres == [10, 120, 200] and int(grid[top + 36 + 16, 20, 2]) == 60
+
+
+@pytest.mark.parametrize("side", [32, 64, 256])
+def test_what_is_written_above_a_grid_is_never_cut(side: int) -> None:
+    row = SampleRow("a", *[np.full((side, side, 3), 248, np.uint8)] * 3)
+    caption = "step 2000, epoch 12: L1 0.272, PSNR 12.1 dB, SSIM 0.342"
+    grid = draw_grid([row], caption=caption, columns=("input", "output", "back again"))
+    assert (grid[:, -2:] == 248).all()
+    # As much ink as on a sheet that is wide enough for one line.
+    wide = draw_grid(
+        [SampleRow("a", *[np.full((512, 512, 3), 248, np.uint8)] * 3)],
+        caption=caption,
+        columns=("input", "output", "back again"),
+        cell_px=512,
+    )
+    assert (grid < 200).sum() == pytest.approx((wide < 200).sum(), rel=0.03)
+
+
+def test_the_pairs_of_a_grid_are_spread_over_those_that_are_measured(run: TrainState) -> None:
+    squares = tuple(some_squares(9))
+    held_out = HeldOut(tuple(f"k{number}" for number in range(9)), squares)
+    found = VALIDATIONS["paired"](run.generators, run.recipe, held_out, precision=run.precision, shown=3)
+    assert [row.key for row in found.rows] == ["k0", "k3", "k6"]
 
 
 def test_ticks_are_round_numbers_inside_the_range() -> None:
