@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from clips import HEIGHT, VFR, WIDTH, make_clip, picture
 
 from p2pcli.errors import ItemError
 from p2pcli.image import Image
 from p2pcli.io.video import frame_times, probe, read_frames
+from p2pcli.io.video.colour import as_rgb, colour_of, refusal
 from p2pcli.io.video.wide import as_bt709
 
 
@@ -75,24 +78,95 @@ def test_tagged_colour_is_read_as_it_was_before_encoding(
     assert np.abs((first.astype(float) - picture(0)).mean(axis=(0, 1))).max() < limit
 
 
-# RGB (200, 0, 40) by ITU-R BT.709-6 3.2 to 3.5, limited, and by BT.601-7 2.5, full range.
-@pytest.mark.parametrize(
-    ("codes", "matrix", "colour_range"), [((55, 125, 214), 1, 1), ((64, 114, 225), 5, 2)], ids=["709", "601"]
-)
-def test_known_codes_give_known_rgb(
-    tmp_path: Path, codes: tuple[int, ...], matrix: int, colour_range: int
-) -> None:
-    path = tmp_path / "flat.mkv"
+def flat(
+    path: Path, codes: tuple[int, ...], matrix: int, colour_range: int, *, pix_fmt: str = "yuv444p"
+) -> Path:
+    """A film of one frame that holds `codes` everywhere and names `matrix` and range."""
     with av.open(str(path), "w") as output:
         stream = output.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv444p"
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
         stream.codec_context.colorspace, stream.codec_context.color_range = matrix, colour_range
-        planes = [np.full((HEIGHT, WIDTH), code, dtype=np.uint8) for code in codes]
-        frame = av.VideoFrame.from_ndarray(np.stack(planes), format="yuv444p")
+        stream.codec_context.options = {"strict": "experimental"}
+        frame = av.VideoFrame(WIDTH, HEIGHT, pix_fmt)
+        for plane, code in zip(frame.planes, codes, strict=True):
+            size = plane.line_size * plane.height
+            depth = np.uint8 if pix_fmt == "yuv444p" else np.dtype("<u2")
+            plane.update(np.full(size // np.dtype(depth).itemsize, code, dtype=depth).tobytes())
         frame.pts, frame.colorspace, frame.color_range = 0, matrix, colour_range
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
+    return path
+
+
+# RGB (200, 0, 40) by ITU-T H.273 8.3, equations 28 to 67.
+KNOWN_CODES = {
+    "bt709-limited": ((55, 125, 214), 1, 1, "yuv444p"),
+    "bt601-full": ((64, 114, 225), 5, 2, "yuv444p"),
+    "fcc-full": ((64, 114, 225), 4, 2, "yuv444p"),
+    "smpte240m-full": ((46, 125, 226), 7, 2, "yuv444p"),
+    "bt2020-full": ((55, 120, 226), 9, 2, "yuv444p"),
+    "bt2020-ten-bits": ((252, 484, 856), 9, 1, "yuv444p10le"),
+    "gbr-full": ((0, 40, 200), 0, 2, "yuv444p"),
+    "gbr-limited": ((16, 50, 188), 0, 1, "yuv444p"),
+    "ycgco-full": ((60, 68, 208), 8, 2, "yuv444p"),
+    "ycgco-limited": ((68, 75, 198), 8, 1, "yuv444p"),
+    "ycgco-ten-bits": ((241, 271, 833), 8, 2, "yuv444p10le"),
+    "ycgco-re": ((60, 392, 672), 16, 2, "yuv444p10le"),
+    "ycgco-ro": ((60, 136, 416), 17, 2, "yuv444p9le"),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN_CODES)
+def test_known_codes_give_known_rgb(tmp_path: Path, name: str) -> None:
+    codes, matrix, colour_range, pix_fmt = KNOWN_CODES[name]
+    path = flat(tmp_path / "flat.mkv", codes, matrix, colour_range, pix_fmt=pix_fmt)
     assert np.abs(images(path)[0].astype(int) - (200, 0, 40)).max() <= 1
+
+
+def test_constant_luminance_is_undone_in_light(tmp_path: Path) -> None:
+    # BT.2020 table 4 for R', G', B' of 0.8, 0.2, 0.4: luma is coded after the sum of light.
+    coded = np.array([0.8, 0.2, 0.4])
+    light = ((coded + 0.09929682680944) / 1.09929682680944) ** (1 / 0.45)
+    luma = 1.09929682680944 * float(light @ (0.2627, 0.6780, 0.0593)) ** 0.45 - 0.09929682680944
+    blue, red = (0.4 - luma) / 1.9404, (0.8 - luma) / 0.9936
+    codes = tuple(round(4 * value) for value in (16 + 219 * luma, 128 + 224 * blue, 128 + 224 * red))
+    image = images(flat(tmp_path / "flat.mkv", codes, 10, 1, pix_fmt="yuv444p10le"))[0]
+    assert np.abs(image.astype(int) - (204, 51, 102)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("matrix", "pix_fmt", "words"),
+    [
+        (11, "yuv444p", "ST 2085"),
+        (12, "yuv444p", "derived from its primaries"),
+        (13, "yuv444p", "constant luminance"),
+        (14, "yuv444p10le", "ICtCp"),
+        (15, "yuv444p10le", "IPT-C2"),
+        (16, "yuv444p10le", "reversible YCgCo in limited range"),
+        (0, "yuv420p", "unequal sizes"),
+    ],
+)
+def test_a_matrix_that_is_not_converted_is_refused_by_name(
+    tmp_path: Path, matrix: int, pix_fmt: str, words: str
+) -> None:
+    path = flat(tmp_path / "flat.mkv", (64, 80, 90), matrix, 1, pix_fmt=pix_fmt)
+    for look in (probe, images):
+        with pytest.raises(ItemError, match=words):
+            look(path)
+
+
+@pytest.mark.parametrize("number", [3, 18, 99])
+def test_a_number_that_names_no_matrix_is_guessed_and_said(tmp_path: Path, number: int) -> None:
+    path = make_clip(tmp_path / "clip.mp4", pts=[0], pix_fmt="yuv444p")
+    frame = next(av.open(str(path)).decode(video=0))
+    expected = images(path)[0]
+    frame.colorspace = number
+    colour = colour_of(frame)
+    assert (colour.matrix, colour.guessed, refusal(frame)) == ("bt601", True, None)
+    shown = as_rgb(frame, colour, reformatter=VideoReformatter(), width=WIDTH, height=HEIGHT)
+    assert np.array_equal(shown, expected)
+    notes = replace(probe(path), colour=colour).notes
+    assert any(f"names matrix {number}" in note and "bt601 is taken" in note for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -288,3 +362,14 @@ def test_a_whole_film_is_not_taken_for_one_that_was_cut(
     with read_frames(film) as reader:
         assert sum(1 for _ in reader) == len(pts)
     assert reader.cut_short is None
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("name", "white"), [("full444_ycgco.mkv", 255), ("lim444_ycgco.mkv", 255)])
+def test_reported_films_in_ycgco_show_colour_bars(real_data: Path, name: str, white: int) -> None:
+    bars = next(read_frames(real_data / "reported/ycgco" / name)).image[32, 8::16].astype(int)
+    assert np.abs(bars[0] - white).max() <= 1 and np.abs(bars[7]).max() <= 1
+    for bar, (red, green, blue) in zip(
+        bars[1:7], [(1, 1, 0), (0, 1, 1), (0, 1, 0), (1, 0, 1), (1, 0, 0), (0, 0, 1)], strict=True
+    ):
+        assert np.abs(bar - (16 + 164 * np.array([red, green, blue]))).max() <= 2

@@ -19,25 +19,44 @@ from av.video.reformatter import (
 from numpy.typing import NDArray
 
 from p2pcli.image import Image
+from p2pcli.io.video.matrices import OWN_MATRICES, by_own_matrix
 from p2pcli.io.video.wide import as_bt709
 
-Matrix = Literal["bt601", "bt709", "bt2020", "smpte240m", "fcc", "rgb"]
+Matrix = Literal[
+    "bt601", "bt709", "bt2020", "smpte240m", "fcc", "rgb", "gbr", "ycgco", "ycgco-re", "ycgco-ro", "bt2020-cl"
+]
+"""How three samples make a colour. "rgb": the format has R, G and B; "gbr": it calls them Y, Cb and Cr."""
 Range = Literal["limited", "full"]
 
 UNSPECIFIED = 2
 """What H.273 writes for a matrix, primaries or transfer that nobody named."""
 
 MATRICES: dict[int, Matrix] = {
-    0: "rgb",
+    0: "gbr",
     1: "bt709",
     4: "fcc",
     5: "bt601",
     6: "bt601",
     7: "smpte240m",
+    8: "ycgco",
     9: "bt2020",
-    10: "bt2020",
+    10: "bt2020-cl",
+    16: "ycgco-re",
+    17: "ycgco-ro",
 }
-"""H.273 matrix coefficients → the conversion used. 10 (constant luminance) is treated as 9."""
+"""H.273 matrix coefficients → the conversion used."""
+
+UNCONVERTED = {
+    11: "Y'D'zD'x (SMPTE ST 2085)",
+    12: "YCbCr derived from its primaries",
+    13: "YCbCr derived from its primaries, with constant luminance",
+    14: "ICtCp",
+    15: "IPT-C2",
+}
+"""H.273 matrix coefficients that are refused by name; any other number is taken for none."""
+
+DERIVED: dict[int, Matrix] = {1: "bt709", 9: "bt2020"}
+"""Primaries → what matrix 12 comes to with them."""
 
 SCALER_MATRICES: dict[Matrix, Colorspace] = {
     "bt601": Colorspace.ITU601,
@@ -66,6 +85,8 @@ class Colour:
     transfer: int = UNSPECIFIED
     guessed: bool = False
     """True where the stream names no matrix and `guess_matrix` decided."""
+    unknown_matrix: int | None = None
+    """The number that the stream names, where it means nothing: `guess_matrix` decided."""
 
     @property
     def is_hdr(self) -> bool:
@@ -94,16 +115,34 @@ def colour_of(frame: VideoFrame) -> Colour:
     is_named = frame.color_range != ColorRange.UNSPECIFIED
     if frame.format.name.startswith(("gray", "mono")) and not is_named:
         is_full = True
-    matrix = MATRICES.get(int(frame.colorspace))
-    if matrix == "rgb":
-        matrix = None
+    named, primaries = int(frame.colorspace), int(frame.color_primaries)
+    matrix = DERIVED.get(primaries) if named == 12 else MATRICES.get(named)
     return Colour(
         matrix or guess_matrix(frame.width, frame.height),
         "full" if is_full else "limited",
-        int(frame.color_primaries),
+        primaries,
         int(frame.color_trc),
         guessed=matrix is None,
+        unknown_matrix=None if matrix or named == UNSPECIFIED else named,
     )
+
+
+def refusal(frame: VideoFrame) -> str | None:
+    """Why the colours of `frame` cannot be read, or None where they can."""
+    named = int(frame.colorspace)
+    if frame.format.is_rgb or (named == 12 and int(frame.color_primaries) in DERIVED):
+        return None
+    what = UNCONVERTED.get(named)
+    if named in (10, 14) and int(frame.color_trc) in HDR_TRANSFERS:
+        what = what or "BT.2020 with constant luminance in HDR"
+    if named in (16, 17) and frame.color_range != ColorRange.JPEG:
+        what = "reversible YCgCo in limited range"
+    if named == 0 and (frame.format.chroma_width(frame.width), frame.format.chroma_height(frame.height)) != (
+        frame.width,
+        frame.height,
+    ):
+        what = "R, G and B of unequal sizes"
+    return what
 
 
 def as_rgb(
@@ -121,6 +160,40 @@ def as_rgb(
     More than 8 bits are converted at 16 and rounded, not cut. Wide colour is mapped to BT.709, and HDR
     tone-mapped.
     """
+    if colour.matrix in OWN_MATRICES:
+        image = by_own_matrix(
+            frame,
+            colour.matrix,
+            is_full=colour.range == "full",
+            reformatter=reformatter,
+            width=width,
+            height=height,
+            interpolation=READ_FLAGS,
+            threads=threads,
+        )
+    else:
+        image = _by_scaler(
+            frame, colour, reformatter=reformatter, width=width, height=height, deep=deep, threads=threads
+        )
+    if colour.is_wide:
+        is_p3 = colour.primaries in (ColorPrimaries.SMPTE431, ColorPrimaries.SMPTE432)
+        image = as_bt709(image, transfer=colour.transfer, is_p3=is_p3)
+    if deep or image.dtype == np.uint8:
+        return image
+    wide = image.astype(np.uint32)
+    return ((wide * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def _by_scaler(
+    frame: VideoFrame,
+    colour: Colour,
+    *,
+    reformatter: VideoReformatter,
+    width: int,
+    height: int,
+    deep: bool,
+    threads: int,
+) -> Image:
     is_deep = frame.format.components[0].bits > 8
     converted = reformatter.reformat(
         frame,
@@ -137,13 +210,7 @@ def as_rgb(
     if image.dtype == np.uint16:
         # libswscale's white is 255 × 256 there.
         image = np.minimum(image + (image >> 8).astype(np.uint32), 65535).astype(np.uint16)
-    if colour.is_wide:
-        is_p3 = colour.primaries in (ColorPrimaries.SMPTE431, ColorPrimaries.SMPTE432)
-        image = as_bt709(image, transfer=colour.transfer, is_p3=is_p3)
-    if deep or image.dtype == np.uint8:
-        return image
-    wide = image.astype(np.uint32)
-    return ((wide * 255 + 32767) // 65535).astype(np.uint8)
+    return image
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from p2pcli.errors import ItemError
-from p2pcli.io.video.colour import Colour, colour_of
+from p2pcli.io.video.colour import Colour, colour_of, refusal
 from p2pcli.io.video.container import open_input, video_stream
 from p2pcli.io.video.side_data import display_matrix
 from p2pcli.io.video.timing import frame_rate
@@ -76,6 +76,8 @@ class VideoInfo:
             f"{name}: HDR is tone-mapped to BT.709.": self.is_hdr,
             f"{name}: wide colour is converted to BT.709.": self.colour.is_wide and not self.is_hdr,
             f"{name}: {self.bits} bits a channel are rounded to 8.": self.bits > 8,
+            f"{name}: names matrix {self.colour.unknown_matrix} for its colours, which nothing is known of; "
+            f"{self.colour.matrix} is taken.": self.colour.unknown_matrix is not None,
             f"{name}: transparency is ignored.": self.alpha,
             f"{name}: interlaced; frames are used as they are, fields together.": self.interlaced,
             f"{name}: {self.videos} video streams; the first is used.": self.videos > 1,
@@ -97,6 +99,13 @@ def probe(path: Path | str) -> VideoInfo:
 
 def describe(container: InputContainer, stream: VideoStream, frame: VideoFrame, path: Path) -> VideoInfo:
     """`VideoInfo` of an opened film, of which `frame` is the first frame."""
+    refused = refusal(frame)
+    if refused is not None:
+        raise ItemError(
+            f"{path}: its colours are coded as {refused}, which is not converted here. BT.601, BT.709, "
+            "BT.2020, SMPTE 240M, FCC, YCgCo or RGB was expected: convert it first "
+            "(ffmpeg -i FILM -vf zscale=matrix=709 OUT.mp4)."
+        )
     rotation, mirrored = orientation_of(frame)
     is_turned = rotation in (90, 270)
     seconds = _seconds(container, stream)
