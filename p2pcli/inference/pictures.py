@@ -17,7 +17,8 @@ from p2pcli.inference.pipeline import BatchSize, Outcome, Stages, run_pipeline
 from p2pcli.inference.progress import Progress
 from p2pcli.inference.translator import Translator
 from p2pcli.io.atomic import write_bytes
-from p2pcli.io.codec import ENCODABLE, encode, read_image
+from p2pcli.io.codec import ENCODABLE, ImageMeta, encode, read_image
+from p2pcli.io.left_out import LeftOut, metadata_text, pictures_text
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Picture:
     source: Image
     prepared: Image
     source_marked: dict[str, int]
-    count: int = 1
-    """Pictures in the file: frames of an animation, pages. The source is the first."""
+    meta: ImageMeta
+    """What its file's header said."""
 
 
 def translate_pictures(
@@ -48,7 +49,7 @@ def translate_pictures(
     """
 
     data = translator.data
-    several: list[str] = []
+    left_out = LeftOut()
 
     def decode(task: Task) -> Picture:
         marked = source_mark(task.entry.path)
@@ -56,7 +57,7 @@ def translate_pictures(
         source = read.image
         extras = extras_beside(task.entry.path, data, translator.looks, max_pixels=max_pixels)
         key = key_with_class(task.entry, data.classes)
-        return Picture(source, translator.prepare(source, key, extras=extras), marked, read.meta.frames)
+        return Picture(source, translator.prepare(source, key, extras=extras), marked, read.meta)
 
     def bucket(picture: Picture) -> Hashable:
         return (*translator.padded_size(picture.prepared), picture.source.dtype.str)
@@ -79,16 +80,16 @@ def translate_pictures(
             progress.failed(task, error, "write")
         else:
             progress.written(task, outcome.loaded.source_marked)
-            if outcome.loaded.count > 1:
-                several.append(f"{task.entry.relative} ({outcome.loaded.count})")
+            left_out.add(task.entry.relative, outcome.loaded.meta)
 
     stages = Stages(decode, bucket, translate, finish, _weight)
     completed = run_pipeline(
         tasks, stages, batch_size=batch_size, in_order=False, stop=stop, decoders=workers, encoders=workers
     )
-    if several:
-        named = ", ".join(sorted(several)[:3]) + (f" and {len(several) - 3} more" if len(several) > 3 else "")
-        progress.note(f"several pictures in one file, of which the first alone was translated: {named}")
+    if named := metadata_text(left_out.counts()):
+        progress.note(f"left out of what is written: {named}")
+    if several := pictures_text(left_out.pictures, done="translated"):
+        progress.note(several)
     return completed
 
 

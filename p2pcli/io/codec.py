@@ -29,7 +29,8 @@ from p2pcli.io import colour, modes
 from p2pcli.io.base import MAX_PIXELS
 from p2pcli.io.encoders import ENCODABLE, encode
 from p2pcli.io.jpeg_header import HEAD_BYTES as JPEG_HEAD_BYTES
-from p2pcli.io.jpeg_header import plain_jpeg
+from p2pcli.io.jpeg_header import metadata_of_plain, plain_jpeg
+from p2pcli.io.metadata import exif_of, metadata_in
 from p2pcli.io.sniff import HEAD_BYTES, sniff
 
 __all__ = [
@@ -75,6 +76,8 @@ class ImageMeta:
     is_plain: bool
     """True where the bytes can be passed on untouched: an upright, still, sRGB, 8-bit RGB or gray JPEG, PNG
     or WebP without alpha."""
+    metadata: frozenset[str] = frozenset()
+    """What the file holds beside the pixels, of `metadata.KINDS`: no format that is written carries it on."""
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -123,9 +126,12 @@ def read_image(
             meta = _meta_of(picture, name)
             try:
                 image = _decode(picture, file, meta, _profile_of(picture) if icc else None, max_pixels)
-                # EXIF may stand behind the pixels of a PNG.
-                if picture.format == "PNG" and (turned := _orientation_of(picture)) != meta.exif_orientation:
-                    meta = replace(meta, exif_orientation=turned, is_plain=meta.is_plain and turned == 1)
+                # EXIF may stand behind the pixels of a PNG, and so may texts.
+                if picture.format == "PNG":
+                    turned = _orientation_of(picture)
+                    is_plain = meta.is_plain and turned == 1
+                    beside = metadata_in(picture)
+                    meta = replace(meta, exif_orientation=turned, is_plain=is_plain, metadata=beside)
             except ItemError as error:
                 raise type(error)(f"{name}: {error}") from None
             except Exception as error:  # the per-image border: a decoder may raise anything on hostile bytes
@@ -154,6 +160,7 @@ def _plain_meta(file: IO[bytes]) -> ImageMeta | None:
         frames=1,
         had_alpha=False,
         is_plain=True,
+        metadata=metadata_of_plain(head),
     )
 
 
@@ -301,6 +308,7 @@ def _meta_of(picture: PillowImage.Image, name: str) -> ImageMeta:
         frames=frames,
         had_alpha=had_alpha,
         is_plain=is_plain,
+        metadata=metadata_in(picture),
     )
 
 
@@ -312,13 +320,7 @@ def _profile_of(picture: PillowImage.Image) -> bytes | None:
 def _orientation_of(picture: PillowImage.Image) -> int:
     """1 where EXIF is absent, broken or out of range: a picture is not lost for its metadata."""
     try:
-        if picture.format == "PNG" and "exif" in picture.info:
-            exif = PillowImage.Exif()
-            exif.load(picture.info["exif"])
-        else:
-            # The base class's own: that of PNG decodes the pixels to look for EXIF behind them.
-            exif = PillowImage.Image.getexif(picture)
-        value = exif.get(ExifTags.Base.Orientation, 1)
+        value = exif_of(picture).get(ExifTags.Base.Orientation, 1)
     except Exception:  # Pillow raises whatever a broken EXIF block leads to; the pixels are not concerned
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1

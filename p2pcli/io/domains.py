@@ -15,6 +15,7 @@ from p2pcli.io import open_source
 from p2pcli.io.base import MAX_PIXELS, Entry, Source
 from p2pcli.io.codec import read_image
 from p2pcli.io.folder import entry_of, splits_of
+from p2pcli.io.left_out import LeftOut, TellsLeftOut
 from p2pcli.io.listing import list_media
 from p2pcli.io.pairs_folder import LAYOUTS, DomainFolders, find_domain_folders
 
@@ -50,6 +51,7 @@ class DomainSource:
     ) -> None:
         self.domain = domain
         self._max_pixels = max_pixels
+        self.left_out = LeftOut()
         self._entries: dict[str, Entry] = {}
         for found in folders:
             self.path = found.a if domain == "A" else found.b
@@ -65,6 +67,7 @@ class DomainSource:
         """The picture `key`. Raises `ItemError` where its bytes cannot be used."""
         entry = entry_of(self._entries, key, self.path)
         decoded = read_image(entry.path, max_pixels=self._max_pixels)
+        self.left_out.add(f"{self.domain}/{entry.relative}", decoded.meta)
         return Sample(key, decoded.image, meta={"source": f"{self.domain}/{entry.relative}"})
 
 
@@ -76,6 +79,7 @@ class SideSource:
     def __init__(self, pairs: Source, domain: Literal["A", "B"]) -> None:
         self.domain = domain
         self._pairs = pairs
+        self.left_out = pairs.left_out if isinstance(pairs, TellsLeftOut) else LeftOut()
 
     def splits(self) -> dict[str, Sequence[str]]:
         """As the pairs have them."""

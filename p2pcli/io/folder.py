@@ -9,6 +9,7 @@ from p2pcli.errors import UsageError
 from p2pcli.image import Sample
 from p2pcli.io.base import MAX_PIXELS, Entry, Listing, Skipped
 from p2pcli.io.codec import read_image
+from p2pcli.io.left_out import LeftOut
 from p2pcli.io.listing import list_media
 
 SPLITS = {
@@ -53,6 +54,7 @@ class FolderSource:
         self.skipped: tuple[Skipped, ...] = listing.skipped
         self._entries: dict[str, Entry] = {entry.key: entry for entry in listing.entries}
         self._max_pixels = max_pixels
+        self.left_out = LeftOut()
 
     def splits(self) -> dict[str, Sequence[str]]:
         """Split → keys; one split "all" unless every photo lies in train/, val/ or test/."""
@@ -62,6 +64,7 @@ class FolderSource:
         """The photo `key`, upright and in sRGB. Raises `ItemError`, also where its bytes are damaged."""
         entry = entry_of(self._entries, key, self.path)
         decoded = read_image(entry.path, max_pixels=self._max_pixels)
+        self.left_out.add(entry.relative, decoded.meta)
         return Sample(key, decoded.image, meta={"source": entry.relative})
 
 

@@ -11,7 +11,8 @@ HEAD_BYTES = 1 << 16
 _BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
 _START_OF_SCAN = 0xDA
 # Huffman and quantisation tables, restart interval, JFIF density, comment: they change no pixel's meaning.
-_INDIFFERENT = frozenset({0xC4, 0xDB, 0xDD, 0xE0, 0xFE})
+_JFIF, _COMMENT = 0xE0, 0xFE
+_INDIFFERENT = frozenset({0xC4, 0xDB, 0xDD, _JFIF, _COMMENT})
 
 
 class PlainJpeg(NamedTuple):
@@ -43,3 +44,23 @@ def plain_jpeg(head: bytes) -> PlainJpeg | None:
             return None
         position += 2 + length
     return None
+
+
+def metadata_of_plain(head: bytes) -> frozenset[str]:
+    """What a JPEG that is plain says beside its size, in the words of `metadata.KINDS`: "dpi", "text"."""
+    found: set[str] = set()
+    position = 2
+    while head[position + 1] != _START_OF_SCAN:
+        marker, length = struct.unpack_from(">BH", head, position + 1)
+        if marker == _COMMENT:
+            found.add("text")
+        elif marker == _JFIF and _says_dpi(head[position + 4 : position + 2 + length]):
+            found.add("dpi")
+        position += 2 + length
+    return frozenset(found)
+
+
+def _says_dpi(segment: bytes) -> bool:
+    """True where a JFIF segment has dots per inch or cm, and not an aspect ratio (JFIF 1.02)."""
+    name, _, units, across, down = struct.unpack_from(">5sHBHH", segment.ljust(12, b"\0"))
+    return name == b"JFIF\0" and units in (1, 2) and across > 0 and down > 0

@@ -15,6 +15,7 @@ from p2pcli.image import Image, Sample
 from p2pcli.io.base import MAX_PIXELS, Entry, Size, sizes_fit
 from p2pcli.io.codec import read_header, read_image
 from p2pcli.io.folder import SPLITS, splits_of
+from p2pcli.io.left_out import LeftOut
 from p2pcli.io.listing import list_media
 
 DOMAINS = {
@@ -103,6 +104,7 @@ class PairsFolderSource:
     ) -> None:
         self.path = Path(path)
         self._max_pixels = max_pixels
+        self.left_out = LeftOut()
         self._wanted, self._scale = tuple(extras), scale
         self._extras: dict[str, dict[str, Entry]] = {name: {} for name in extras}
         self._pairs: dict[str, tuple[Entry, Entry]] = {}
@@ -133,8 +135,7 @@ class PairsFolderSource:
         if key not in self._pairs:
             raise UsageError(f"{self.path}: no pair '{key}' among its {len(self._pairs)}.")
         first, second = self._pairs[key]
-        a = read_image(first.path, max_pixels=self._max_pixels).image
-        b = read_image(second.path, max_pixels=self._max_pixels).image
+        a, b = self._decoded(first), self._decoded(second)
         if not sizes_fit(_size(a), _size(b), self._scale):
             raise ItemError(self._words_on_sizes(key, first, _size(a), second, _size(b)))
         meta = {"source": self._shown(first), "target_source": self._shown(second)}
@@ -168,12 +169,17 @@ class PairsFolderSource:
             f"{self._shown(other)} is {wanted[0]}×{wanted[1]}. Bring both to one size."
         )
 
+    def _decoded(self, entry: Entry) -> Image:
+        decoded = read_image(entry.path, max_pixels=self._max_pixels)
+        self.left_out.add(self._shown(entry), decoded.meta)
+        return decoded.image
+
     def _read_extras(self, key: str, target: Entry, wanted: Size) -> dict[str, Image]:
         extras = {}
         for name, entries in self._extras.items():
             if key not in entries:
                 continue
-            image = extras[name] = read_image(entries[key].path, max_pixels=self._max_pixels).image
+            image = extras[name] = self._decoded(entries[key])
             if not sizes_fit(_size(image), wanted, self._scale):
                 raise ItemError(self._words_on_sizes(key, entries[key], _size(image), target, wanted))
         return extras

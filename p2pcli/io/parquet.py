@@ -21,6 +21,7 @@ from p2pcli.errors import ItemError, P2PError, UsageError
 from p2pcli.image import Image, Sample
 from p2pcli.io.base import sizes_fit
 from p2pcli.io.codec import read_header, read_image
+from p2pcli.io.left_out import LeftOut
 
 _PICTURES = ("input", "target")
 _CACHE_BYTES = 64 << 20
@@ -71,6 +72,7 @@ class ParquetSource:
 
     def __init__(self, path: str | Path, *, extras: Sequence[str] = (), scale: int = 1) -> None:
         self.path = Path(path)
+        self.left_out = LeftOut()
         self._extras = tuple(extras)
         self._scale = scale
         self._files = _files_of(self.path)
@@ -155,9 +157,11 @@ class ParquetSource:
 
     def _decode(self, key: str, name: str, content: bytes) -> Image:
         try:
-            return read_image(content).image
+            decoded = read_image(content)
         except ItemError as error:
             raise ItemError(f"{self.path}: {name} of '{key}': {error}") from None
+        self.left_out.add(f"{name} of {key}", decoded.meta)
+        return decoded.image
 
     def _index(self, number: int) -> None:
         """Learn the keys of one file."""

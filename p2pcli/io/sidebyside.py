@@ -51,6 +51,7 @@ class SideBySideSource:
         self._images = FolderSource(path, max_pixels=max_pixels, listing=listing)
         self.path = self._images.path
         self.skipped: tuple[Skipped, ...] = self._images.skipped
+        self.left_out = self._images.left_out
 
     def splits(self) -> dict[str, Sequence[str]]:
         """Split → keys; one split "all" unless every image lies in train/, val/ or test/."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from p2pcli.events import Advanced, Ended, Note, Observer, Started, Stop, ignore
 from p2pcli.image import Fit, Kernel
 from p2pcli.io.atomic import flush_files
 from p2pcli.io.base import Listing
+from p2pcli.io.left_out import metadata_text, pictures_text
 from p2pcli.io.listing import list_media
 from p2pcli.io.places import path_of, paths_of, require_folder, require_outside
 from p2pcli.jobs import pairs_output
@@ -51,6 +53,10 @@ class MakePairsReport:
     dry_run: bool = False
     interrupted: bool = False
     seconds: float = 0.0
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Kind of metadata → sources whose pair does not carry it; "pictures" → further pictures of files."""
+    kept: dict[str, int] = field(default_factory=dict)
+    """Kind of metadata → sources whose own bytes are the target, and carry it."""
     plan_sha256: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -79,6 +85,8 @@ class MakePairsReport:
             "shards_already_done": self.already_done,
             "bytes": self.bytes,
             "preview": None if self.preview is None else str(self.preview),
+            "left_out": self.left_out,
+            "kept": self.kept,
             "plan_sha256": self.plan_sha256,
             "settings": self.settings,
             "tally": self.tally.as_json(),
@@ -192,6 +200,8 @@ def _run(
         observe(Ended(_STAGE))
     done = [records[shard.name] for shard in plan.shards if shard.name in records]
     _account(report, done)
+    if missing:
+        _tell_left_out(report, done, observe)
     report.interrupted = len(done) < len(plan.shards)
     report.tally.close(interrupted=report.interrupted)
     if report.interrupted:
@@ -317,6 +327,25 @@ def _account(report: MakePairsReport, records: Sequence[ShardRecord]) -> None:
         report.tally.failed += record.failures
         report.splits[record.split] += record.rows
         report.bytes += record.bytes
+    left_out: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    for record in records:
+        left_out.update(record.left_out)
+        kept.update(record.kept)
+        left_out["pictures"] += sum(record.pictures.values()) - len(record.pictures)
+    report.left_out, report.kept = dict(+left_out), dict(+kept)
+
+
+def _tell_left_out(report: MakePairsReport, records: Sequence[ShardRecord], observe: Observer) -> None:
+    pictures = {name: count for record in records for name, count in record.pictures.items()}
+    left_out, kept = metadata_text(report.left_out), metadata_text(report.kept)
+    lines = [
+        f"left out of the pairs: {left_out}" if left_out else "",
+        f"kept in targets that are stored as their files are: {kept}" if kept else "",
+        pictures_text(pictures, done="used"),
+    ]
+    for line in filter(None, lines):
+        observe(Note(line))
 
 
 def _nothing_written(tally: Tally) -> str:

@@ -162,6 +162,8 @@ def write_preview(output: Path, records: Sequence[ShardRecord], preview: Path | 
 def _listed(record: ShardRecord) -> dict[str, Any]:
     values = record.as_json()
     values["failed"] = len(values.pop("failures"))
+    for name in ("pictures", "left_out", "kept"):
+        del values[name]
     return values
 
 

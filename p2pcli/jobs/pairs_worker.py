@@ -10,7 +10,7 @@ import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import connection, parent_process
 from multiprocessing.sharedctypes import SynchronizedArray
 from pathlib import Path, PurePosixPath
@@ -21,7 +21,8 @@ import numpy as np
 from p2pcli.errors import ItemError
 from p2pcli.image import Image, apply_geometry, as_rgb8, fit_geometry
 from p2pcli.io.atomic import atomic_path, remove_unfinished, write_bytes
-from p2pcli.io.codec import encode, read_image
+from p2pcli.io.codec import ImageMeta, encode, read_image
+from p2pcli.io.left_out import LeftOut
 from p2pcli.io.parquet_shard import Row, write_shard
 from p2pcli.jobs.pairs_plan import Item, PairSettings, Shard
 from p2pcli.pairs import MakerOptions, draw_options, maker_named
@@ -50,6 +51,12 @@ class ShardRecord:
     bytes: int
     sha256: str
     failures: tuple[Failure, ...] = ()
+    pictures: dict[str, int] = field(default_factory=dict)
+    """Source → pictures in its file, where there are several: the first alone became a pair."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Kind of metadata → sources whose pair does not carry it."""
+    kept: dict[str, int] = field(default_factory=dict)
+    """Kind of metadata → sources whose own bytes are the target, and carry it."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for the record file and the manifest."""
@@ -65,6 +72,25 @@ class _Read:
     sha256: str
     untouched: tuple[bytes, str] | None = None
     """The file's own bytes and suffix, where they decode to exactly `image` in any reader."""
+    meta: ImageMeta | None = None
+    """What the file's header said; None for a film's frame."""
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What the sources of pairs hold beside their pixels."""
+
+    left_out: LeftOut = field(default_factory=LeftOut)
+    kept: LeftOut = field(default_factory=LeftOut)
+
+    def add(self, read: _Read, made: Row) -> None:
+        if read.meta is not None:
+            is_kept = read.untouched is not None and made.target_bytes is read.untouched[0]
+            (self.kept if is_kept else self.left_out).add(read.item.relative, read.meta)
+
+
+def _kinds(found: LeftOut) -> dict[str, int]:
+    return {kind: count for kind, count in found.counts().items() if kind != "pictures"}
 
 
 @dataclass(frozen=True)
@@ -129,19 +155,31 @@ def make_shard(
     alive = replace(shard, items=tuple(item for item in shard.items if item.key not in deadly))
     footer = {"tool": _tool(), "settings": {**asdict(settings), "options": settings.options}}
     with atomic_path(path, flush=False) as temporary:
-        rows = _rows(alive, settings, failures, advance or _count)
+        beside = _Beside()
+        rows = _rows(alive, settings, failures, advance or _count, beside)
         count = write_shard(temporary, rows, footer=footer)
         content_hash = _file_sha256(temporary)
         size = temporary.stat().st_size
     name = path.relative_to(root).as_posix()
-    record = ShardRecord(name, shard.split, len(shard.items), count, size, content_hash, tuple(failures))
+    record = ShardRecord(
+        name,
+        shard.split,
+        len(shard.items),
+        count,
+        size,
+        content_hash,
+        tuple(failures),
+        beside.left_out.pictures,
+        _kinds(beside.left_out),
+        _kinds(beside.kept),
+    )
     write_record(root, shard.name, record)
     return record
 
 
 def encoded_sizes(shard: Shard, settings: PairSettings) -> list[int]:
     """Bytes of each pair of the shard that can be made; nothing is written."""
-    rows = _rows(shard, settings, [], lambda _: None)
+    rows = _rows(shard, settings, [], lambda _: None, _Beside())
     return [len(row.input_bytes) + len(row.target_bytes) for row in rows]
 
 
@@ -179,13 +217,18 @@ def _add(workers: int, *, items: int) -> None:
 
 
 def _rows(
-    shard: Shard, settings: PairSettings, failures: list[Failure], advance: Callable[[int], None]
+    shard: Shard,
+    settings: PairSettings,
+    failures: list[Failure],
+    advance: Callable[[int], None],
+    beside: _Beside,
 ) -> Iterator[Row]:
     drawn = _drawn_for_all(settings)
     for read in _pictures(shard, settings):
         if isinstance(read, _Read):
             made = make_row(read, settings, drawn)
             if isinstance(made, Row):
+                beside.add(read, made)
                 yield made
             else:
                 failures.append(made)
@@ -215,7 +258,7 @@ def _read_file(item: Item, settings: PairSettings) -> _Read | Failure:
         suffix = _PLAIN_SUFFIXES.get(decoded.meta.format)
         untouched = (content, suffix) if decoded.meta.is_plain and suffix else None
         image = as_rgb8(decoded.image, background=settings.background)
-        return _Read(item, image, hashlib.sha256(content).hexdigest(), untouched)
+        return _Read(item, image, hashlib.sha256(content).hexdigest(), untouched, decoded.meta)
     except Exception as error:  # the per-image border: the failure becomes a row
         return _failure(item, "read", error)
 

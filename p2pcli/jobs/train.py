@@ -14,6 +14,7 @@ from p2pcli.errors import EnvironmentFaultError, RecipeError
 from p2pcli.events import Ended, Note, Observer, Started, Stop, ignore
 from p2pcli.inference.device import choose_device, describe_device, is_out_of_memory
 from p2pcli.io.atomic import sweep_stale, write_bytes
+from p2pcli.io.left_out import LeftOut
 from p2pcli.jobs.train_plan import (
     Chosen,
     adopt_changes,
@@ -24,14 +25,20 @@ from p2pcli.jobs.train_plan import (
     require_usable_folder,
 )
 from p2pcli.jobs.train_report import TrainReport
-from p2pcli.jobs.train_words import describe_left_out, describe_run, memory_words, suggest_smaller
+from p2pcli.jobs.train_words import (
+    describe_left_out,
+    describe_not_read,
+    describe_run,
+    memory_words,
+    suggest_smaller,
+)
 from p2pcli.plan import Tally
 from p2pcli.recipe import Recipe
 from p2pcli.tasks import networks_of
 from p2pcli.training.batches import default_workers
 from p2pcli.training.checkpoint import newest_state
 from p2pcli.training.compiling import compile_networks, require_compiler
-from p2pcli.training.data import TrainingData, identity_of, one_sample, open_data
+from p2pcli.training.data import TrainingData, identity_of, left_out_of, one_sample, open_data
 from p2pcli.training.distributed import is_restarted, joined, own_device, require_shareable
 from p2pcli.training.estimate import seconds_left
 from p2pcli.training.failures import FailureLog
@@ -185,6 +192,7 @@ def _train(work: _Work) -> None:
         work.pairs, run, folder=folder, failures=work.failures, observe=observe
     )
     remeasure(run, review, folder=folder, observe=observe)
+    left_out = LeftOut()
     if run.step < report.total_steps:
         RunLog(folder.log).cut_after(run.step)
         observe(Started("train", report.total_steps, "steps"))
@@ -193,10 +201,14 @@ def _train(work: _Work) -> None:
         )
         report.interrupted = not finished
         work.failures.take(work.settings.processes.gather(work.failures.rows))
+        left_out.take(work.settings.processes.gather([left_out_of(work.pairs)]))
         write_report(folder)
         observe(Ended("train"))
     else:
         observe(Note(f"{folder.path} is finished already: {run.step} steps."))
+    report.left_out = left_out.counts()
+    for note in describe_not_read(left_out):
+        observe(note)
     _fill(work, review, measured_keys)
 
 
@@ -214,6 +226,7 @@ def _follow(work: _Work) -> None:
         )
         report.interrupted = not finished
         work.settings.processes.gather(work.failures.rows)
+        work.settings.processes.gather([left_out_of(work.pairs)])
     report.steps, report.epoch = run.step, run.position.epoch
 
 

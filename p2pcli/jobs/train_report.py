@@ -34,6 +34,8 @@ class TrainReport:
     """l1 (mean absolute, range [-1, 1]), psnr (dB), ssim of the last validation."""
     baseline: Mapping[str, float] = field(default_factory=dict)
     """The same numbers of the untranslated input."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Kind of metadata → files that hold it; "pictures" → further pictures of files, which nothing reads."""
     best: Measured | None = None
     model: Path | None = None
     best_model: Path | None = None
@@ -67,6 +69,7 @@ class TrainReport:
             "estimated_seconds": self.estimated_seconds,
             "metrics": dict(self.metrics),
             "baseline": dict(self.baseline),
+            "left_out": dict(self.left_out),
             "best": None if best is None else {"step": best.step, "epoch": best.epoch, **best.metrics},
             "model": text(self.model),
             "best_model": text(self.best_model),

@@ -11,6 +11,7 @@ from p2pcli.errors import EnvironmentFaultError, RecipeError
 from p2pcli.events import Note
 from p2pcli.inference.device import describe_device
 from p2pcli.io.base import Skipped, Source
+from p2pcli.io.left_out import LeftOut, metadata_text, pictures_text
 from p2pcli.jobs.train_plan import Chosen
 from p2pcli.recipe import PatchGAN, Recipe, load_recipe
 from p2pcli.recipe.whole import Discriminator
@@ -78,6 +79,14 @@ def describe_left_out(source: Source) -> list[str]:
         shown = ", ".join(unmatched[:3]) + (", …" if len(unmatched) > 3 else "")
         lines.append(f"{count_text(len(unmatched), 'file')} left out for want of a partner: {shown}.")
     return lines
+
+
+def describe_not_read(left_out: LeftOut) -> list[Note]:
+    """What the files of DATA hold and training takes no part of; metadata only as a detail."""
+    kinds = metadata_text(left_out.counts())
+    notes = [Note(f"Not used for training: {kinds}.", level="detail")] if kinds else []
+    several = pictures_text(left_out.pictures, done="read")
+    return [*notes, Note(f"{several[0].upper()}{several[1:]}.", level="warning")] if several else notes
 
 
 def suggest_smaller(

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from p2pcli.image import Sample
 from p2pcli.io.base import Source
+from p2pcli.io.left_out import LeftOut, TellsLeftOut
 from p2pcli.recipe import Recipe
 from p2pcli.training.augment import OnTheFly, Square
 from p2pcli.training.dataset import PairData, Split, data_identity, first_sample, open_pairs
@@ -49,6 +50,14 @@ def open_data(path: Path, recipe: Recipe, *, limit: int | None = None) -> PairDa
 def identity_of(data: PairData | DomainData) -> dict[str, object]:
     """What a resumed run compares."""
     return data.identity() if isinstance(data, DomainData) else data_identity(data)
+
+
+def left_out_of(data: TrainingData) -> LeftOut:
+    """What was left out of the files that were read so far."""
+    whole = LeftOut()
+    sources = (data.source, data.source_b) if isinstance(data, DomainData) else (data.source,)
+    whole.take(source.left_out for source in sources if isinstance(source, TellsLeftOut))
+    return whole
 
 
 def one_sample(data: PairData | DomainData) -> Sample:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image as PillowImage
 
 from p2pcli.errors import (
     EnvironmentFaultError,
@@ -600,3 +601,49 @@ def test_the_row_of_a_film_that_fails_names_no_path_of_this_machine(photos, tmp_
     (failure,) = report.tally.failed
     assert failure.source == "film.mp4"
     assert str(tmp_path) not in failure.message
+
+
+def with_metadata(folder: Path) -> Path:
+    """Two JPEGs of 32 px and one of 48 with EXIF, an animation of three pictures."""
+    folder.mkdir()
+    exif = PillowImage.Exif()
+    exif[271] = "Camera Co"
+    for name, side in (("a", 32), ("b", 32), ("c", 48)):
+        PillowImage.fromarray(photo(1, width=side, height=side)).save(folder / f"{name}.jpg", exif=exif)
+    first, *others = [PillowImage.fromarray(photo(seed)) for seed in range(3)]
+    first.save(folder / "d.gif", save_all=True, append_images=others)
+    return folder
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_pairs_do_not_carry_is_said_once(tmp_path: Path, workers: int) -> None:
+    said: list[str] = []
+
+    def observe(event: object) -> None:
+        if isinstance(event, Note):
+            said.append(event.text)
+
+    sources = with_metadata(tmp_path / "photos")
+    out = tmp_path / "pairs"
+    report = make_pairs("gray", sources, out, size=32, workers=workers, observe=observe)
+    assert report.left_out == {"EXIF": 1, "pictures": 2}
+    assert report.kept == {"EXIF": 2}
+    assert said[-3:] == [
+        "left out of the pairs: EXIF (1 file)",
+        "kept in targets that are stored as their files are: EXIF (2 files)",
+        "several pictures in one file, of which the first alone was used: d.gif (3)",
+    ]
+    assert report.as_json()["left_out"] == report.left_out
+    again = make_pairs("gray", sources, out, size=32, workers=workers, observe=observe)
+    assert (again.left_out, len(said)) == (report.left_out, 3)
+
+
+def test_a_dataset_of_an_older_version_is_still_finished(tmp_path: Path) -> None:
+    sources, out = with_metadata(tmp_path / "photos"), tmp_path / "pairs"
+    make_pairs("gray", sources, out, size=32)
+    for path in (out / ".p2p" / "shards").iterdir():
+        values = json.loads(path.read_text())
+        for name in ("pictures", "left_out", "kept"):
+            del values[name]
+        path.write_text(json.dumps(values))
+    assert make_pairs("gray", sources, out, size=32).nothing_to_do

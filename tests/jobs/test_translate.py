@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from p2pcli.errors import ExitCode, NothingMatchedError, UsageError
 from p2pcli.events import Note
@@ -385,3 +386,24 @@ def test_hostile_pictures_are_all_accounted_for(real_data, tmp_path, tiny_model)
     )
     assert accounted(report)
     assert report.tally.written > 60
+
+
+def test_what_is_left_out_of_the_results_is_said_in_one_line(tmp_path, tiny_model):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    picture = PillowImage.new("RGB", (32, 32), (200, 30, 60))
+    exif = PillowImage.Exif()
+    exif[271] = "Camera Co"
+    for name in ("a.jpg", "b.jpg"):
+        picture.save(folder / name, exif=exif, dpi=(300, 300))
+    picture.save(folder / "c.webp", exif=exif)
+    picture.save(folder / "d.png")
+    report = translate(folder, model=tiny_model(), output=tmp_path / "out", device="cpu")
+    assert report.notes[-1] == "left out of what is written: EXIF (3 files), dpi (2 files)"
+    assert sum("left out" in note for note in report.notes) == 1
+
+
+def test_nothing_is_said_where_nothing_is_left_out(tmp_path, tiny_model):
+    PillowImage.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    report = translate(tmp_path / "a.png", model=tiny_model(), output=tmp_path / "out", device="cpu")
+    assert not any("left out" in note for note in report.notes)

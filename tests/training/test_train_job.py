@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image as PillowImage
 
 from p2pcli.errors import (
     EnvironmentFaultError,
@@ -412,3 +414,37 @@ def test_a_run_folder_inside_its_data_is_refused(side_by_side: Folder, tiny: lis
     data = side_by_side()
     with pytest.raises(UsageError, match="lies in the input folder"):
         train(data, output=data / "run", overrides=tiny, device="cpu")
+
+
+@pytest.mark.parametrize(("recipe", "own"), [("pix2pix", []), ("cyclegan", ["generator.blocks=1"])])
+def test_pictures_that_training_does_not_read_are_counted_and_named(
+    recipe: str, own: list[str], tiny: list[str], tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    for side in ("A", "B"):
+        (data / side).mkdir(parents=True)
+        for index in range(4):
+            pages = [PillowImage.fromarray(noise(seed)) for seed in (index, index + 9, index + 20)]
+            pages[0].save(data / side / f"{index}.png")
+        pages[0].save(data / side / "3.tif", save_all=True, append_images=pages[1:])
+        (data / side / "3.png").unlink()
+    said: list[str] = []
+
+    def observe(event: object) -> None:
+        if isinstance(event, Note):
+            said.append(event.text)
+
+    changes = [*tiny, *own, "train.epochs=1", "train.decay_epochs=0"]
+    report = train(
+        data, recipe=recipe, output=tmp_path / "run", overrides=changes, device="cpu", observe=observe
+    )
+    assert report.left_out == {"pictures": 4}
+    assert report.as_json()["left_out"] == {"pictures": 4}
+    named = [text for text in said if text.startswith("Several pictures in one file")]
+    assert named == [
+        "Several pictures in one file, of which the first alone was read: A/3.tif (3), B/3.tif (3)."
+    ]
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)
