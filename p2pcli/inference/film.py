@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from p2pcli.errors import ItemError
+from p2pcli.errors import EnvironmentFaultError, ItemError
 from p2pcli.events import Advanced, Ended, Observer, Started, Stop
 from p2pcli.image import Image, as_rgb8, resize
 from p2pcli.inference.beside import extras_beside, key_with_class
@@ -37,7 +37,7 @@ def translate_film(
     """Translate the film of `task`; False where `stop` came before it was done or failed.
 
     A frame that cannot be translated shows the source and is counted. An unfinished film leaves nothing.
-    Raises `EnvironmentFaultError` where the disk is full.
+    Whatever goes wrong with it is one failed row, but `EnvironmentFaultError`, where the disk is full.
     """
     try:
         marked = source_mark(task.entry.path)
@@ -48,11 +48,10 @@ def translate_film(
             if completed:
                 progress.ledger.begin(task.relative)
                 film.close()
-    except ItemError as error:
-        progress.failed(task, error, "translate")
-        return True
-    except OSError as error:
-        progress.failed(task, error, "read")
+    except EnvironmentFaultError:
+        raise
+    except Exception as error:  # the per-item border
+        progress.failed(task, error, "read" if isinstance(error, OSError) else "translate")
         return True
     if not completed:
         return False

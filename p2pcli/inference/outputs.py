@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from p2pcli.errors import ItemError, UsageError
+from p2pcli.errors import UsageError
 from p2pcli.io.base import Entry
 from p2pcli.io.codec import ENCODABLE
 from p2pcli.io.sniff import kind_of_suffix
@@ -139,7 +139,10 @@ def _film_suffix(entry: Entry, own: str) -> tuple[str, str]:
     if info is None:
         # It will fail under its own name.
         return own, ""
-    suffix, note = output_suffix(info)
+    try:
+        suffix, note = output_suffix(info)
+    except Exception:  # the per-item border: it will fail under its own name
+        return own, ""
     return (own, "") if suffix == own.lower() else (suffix, note or f"written as {suffix}")
 
 
@@ -147,7 +150,7 @@ def probed(entry: Entry) -> VideoInfo | None:
     """What the film is, or None where it cannot be read."""
     try:
         return probe(entry.path)
-    except ItemError:
+    except Exception:  # the per-item border: whatever it is becomes the film's own failure
         return None
 
 

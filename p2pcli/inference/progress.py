@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from p2pcli.errors import ItemError
+from p2pcli.errors import ItemError, P2PError
 from p2pcli.events import Advanced, Note, Observer
 from p2pcli.inference.ledger import Ledger
 from p2pcli.inference.outputs import Task
@@ -70,11 +70,16 @@ class Progress:
 
 def _sentence(error: Exception, task: Task, stage: str) -> str:
     """What to tell of `error`: what the system says of a file names neither what to expect nor what to do."""
+    name = task.entry.path.name
+    if isinstance(error, P2PError):
+        return str(error)
     if not isinstance(error, OSError) or error.strerror is None:
-        return str(error) or type(error).__name__
+        found = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        what = "read" if stage == "read" else "translated"
+        return f"{name}: cannot be {what} ({found}). It may be damaged: copy, export or convert it again."
     if stage == "write":
         return (
             f"{task.output}: cannot be written ({error.strerror}). Make room for it or choose another output "
             "with -o."
         )
-    return f"{task.entry.path.name}: cannot be read ({error.strerror}). Check the path and its permissions."
+    return f"{name}: cannot be read ({error.strerror}). Check the path and its permissions."

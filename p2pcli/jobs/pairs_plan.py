@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from p2pcli.errors import ItemError, UsageError
+from p2pcli.errors import UsageError
 from p2pcli.events import Advanced, Observer, Stop, ignore
 from p2pcli.image import Fit, Kernel
 from p2pcli.io.base import Entry, Listing
@@ -171,10 +171,10 @@ def build_plan(
             observe(Advanced("plan", number, len(failures), entry.relative))
         try:
             items = items_of(entry, sampling)
-        except ItemError as error:
+        except Exception as error:  # the per-item border: the failure becomes a row
             # The row names its source already, and as it is below the folder that was given.
-            message = str(error).removeprefix(f"{entry.path}: ")
-            failures.append(Failure(entry.key, entry.relative, "read", "ItemError", message))
+            message = str(error).removeprefix(f"{entry.path}: ") or type(error).__name__
+            failures.append(Failure(entry.key, entry.relative, "read", type(error).__name__, message))
             count += 1
             continue
         if limit is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.stream import Stream
+from av.stream import Discard, Stream
 from av.video.stream import VideoStream
 
 from p2pcli.errors import ItemError
@@ -24,6 +26,9 @@ and those that take any text or still picture for a film."""
 
 MAX_PIXELS = 200_000_000
 """A frame larger than this is refused before anything is decoded."""
+
+
+_OUTPUT_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO})
 
 
 def open_input(path: Path) -> InputContainer:
@@ -92,6 +97,22 @@ def has_codec(stream: Stream) -> bool:
 def reason(error: BaseException) -> str:
     """The library's words for `error`, without the error number and the file name."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def read_only(container: InputContainer, indices: Collection[int]) -> None:
+    """Let the demuxer pass over the streams that are not among `indices`."""
+    for stream in container.streams:
+        if stream.index not in indices:
+            stream.discard = Discard.all
+
+
+def output_fault(error: BaseException) -> bool:
+    """True where the library could not write because of the machine: disk, quota or permissions.
+
+    Other errors with a number belong to the film. Decoders and formats answer -1, which is also the number
+    of "operation not permitted", for whatever they do not like.
+    """
+    return isinstance(error, OSError) and error.errno in _OUTPUT_FAULTS
 
 
 def _is_cover(stream: VideoStream) -> bool:

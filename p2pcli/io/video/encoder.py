@@ -10,7 +10,7 @@ import av
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
-from p2pcli.errors import EnvironmentFaultError, UsageError, did_you_mean
+from p2pcli.errors import EnvironmentFaultError, ItemError, UsageError, did_you_mean
 from p2pcli.io.video.colour import Colour, tags_of
 from p2pcli.io.video.container import reason
 
@@ -39,6 +39,10 @@ class Picture:
     fps: Fraction
     sample_aspect_ratio: Fraction
     colour: Colour
+
+
+_PLAIN = Picture(64, 64, "yuv420p", Fraction(1, 25), Fraction(25), Fraction(1), Colour("bt709", "limited"))
+"""What every encoder takes that works at all."""
 
 
 def _crf(quality: int, preset: str) -> dict[str, str]:
@@ -75,8 +79,8 @@ AUTO_ELSEWHERE = ("libx264", "mpeg4")
 def pick_encoder(name: str, container: str, picture: Picture) -> tuple[str, str | None]:
     """The first encoder that opens for `picture`, and a note where it is not the one that was asked for.
 
-    `name` is one of `ENCODERS`, or "auto". Raises `UsageError` for an unknown name and
-    `EnvironmentFaultError` where none opens.
+    `name` is one of `ENCODERS`, or "auto". Raises `UsageError` for an unknown name, `EnvironmentFaultError`
+    where none opens on this machine, and `ItemError` (stage "write") where none does for this picture alone.
     """
     if name != "auto" and name not in ENCODERS:
         raise UsageError(f"encoder '{name}' is not known. {did_you_mean(name, [*ENCODERS, 'auto'])}")
@@ -89,6 +93,12 @@ def pick_encoder(name: str, container: str, picture: Picture) -> tuple[str, str 
             note = f"{'; '.join(failures)}: {candidate} is used instead." if failures else None
             return candidate, note
         failures.append(f"encoder {candidate} does not open here ({failure})")
+    if any(_failure_to_open(candidate, _PLAIN) is None for candidate in tried):
+        raise ItemError(
+            f"{'; '.join(failures)}: not for {picture.width}×{picture.height} px and {picture.fps} frames a "
+            "second. Scale or convert the film first.",
+            stage="write",
+        )
     raise EnvironmentFaultError(f"{'; '.join(failures)}. Install a PyAV wheel that brings {tried[-1]}.")
 
 

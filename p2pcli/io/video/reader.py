@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from p2pcli.errors import ItemError
 from p2pcli.image import Image
+from p2pcli.io.video.clock import clock_of
 from p2pcli.io.video.colour import as_rgb
 from p2pcli.io.video.container import open_input, video_stream
 from p2pcli.io.video.probe import VideoInfo, describe, probe
@@ -51,7 +52,7 @@ def frame_times(path: Path | str) -> list[int]:
     path = Path(path)
     with open_input(path) as container:
         times = packet_times(container, video_stream(container, path))
-    if times is not None:
+    if times is not None and not clock_of(path).joints:
         return times
     with FrameReader(path) as reader:
         return [timed.pts for timed in reader.timed()]
@@ -171,7 +172,8 @@ class FrameReader:
         stream.codec_context.thread_type = "AUTO"
         stream.codec_context.thread_count = self._threads
         clock = self.clock = FrameClock(container, stream)
-        if seek_to is not None:
+        # Where the clock starts anew, one timestamp leads to several places.
+        if seek_to is not None and not clock_of(self.path).joints:
             # Size, colour and rotation are those of the film's first frame, wherever reading begins.
             self.info = self.info or probe(self.path)
             # Where a format stores less than times, the film's first packet tells how to read the others.
@@ -205,11 +207,12 @@ class FrameReader:
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[av.Packet[VideoStream] | None]:
         """Packets up to the flushing one; None flushes where the file ended in read errors."""
-        failures = 0
+        failures, clock = 0, clock_of(self.path)
         while failures < CONSECUTIVE_FAILURES:
             try:
                 for packet in container.demux(stream):
                     failures = 0
+                    clock.place(packet)
                     yield packet
                 return
             except av.FFmpegError:

@@ -17,10 +17,11 @@ from p2pcli.errors import EnvironmentFaultError, ItemError, UsageError
 from p2pcli.image import Image
 from p2pcli.io.atomic import atomic_path, environment_fault
 from p2pcli.io.video.colour import as_yuv, written_colour
-from p2pcli.io.video.container import reason
+from p2pcli.io.video.container import output_fault, reason
 from p2pcli.io.video.encoder import ENCODERS, Picture, pick_encoder, set_up
-from p2pcli.io.video.mux import SideStreams, container_format
+from p2pcli.io.video.mux import container_format
 from p2pcli.io.video.probe import VideoInfo
+from p2pcli.io.video.side_streams import SideStreams
 
 
 class VideoWriter:
@@ -184,7 +185,6 @@ class VideoWriter:
         self._shift = 0
         if self._side is not None:
             self._stack.callback(self._side.close)
-            self.notes.extend(self._side.notes)
             self._shift = round(self._side.origin / picture.time_base)
         self._output.start_encoding()
 
@@ -203,10 +203,8 @@ class VideoWriter:
         if self._side is None:
             return
         end = Fraction((self._end_pts - self._shift) * self._picture_written.time_base)
-        self._side.advance(end if self._trim else None)
-        if self._side.dropped:
-            lost = self._side.dropped
-            self._note(f"{self.path.name}: {lost} packets of sound or subtitles had no usable time.")
+        self._side.finish(end if self._trim else None)
+        self.notes.extend(self._side.notes)
 
     def _verify(self) -> None:
         with av.open(f"file:{self._temporary}") as written:
@@ -224,11 +222,12 @@ class VideoWriter:
             yield
         except av.FFmpegError as error:
             fault = environment_fault(error, self.path) if isinstance(error, OSError) else None
-            if fault is not None:
+            if fault is not None and output_fault(error):
                 raise fault from error
-            raise EnvironmentFaultError(
-                f"{self.path}: cannot be written ({reason(error)}). Check the disk and the encoder options, "
-                "then run the same command again."
+            raise ItemError(
+                f"{self.path}: cannot be written ({reason(error)}). Encoder and container do not take what "
+                "this film holds: choose another suffix, or convert the film first.",
+                stage="write",
             ) from error
 
     def _discard(self, error: BaseException) -> None:
