@@ -20,7 +20,7 @@ from typing import Literal
 from p2pcli.errors import UsageError, did_you_mean
 from p2pcli.io.base import Entry, Listing, Skipped
 from p2pcli.io.places import paths_of
-from p2pcli.io.sniff import HEAD_BYTES, kind_of_suffix, sniff
+from p2pcli.io.sniff import HEAD_BYTES, kind_of_content, kind_of_suffix
 
 Kind = Literal["image", "video"]
 
@@ -97,7 +97,7 @@ def _kind_of(path: Path) -> tuple[Kind | None, str]:
         if not stat.S_ISREG(information.st_mode):
             return None, "not a regular file"
         with path.open("rb") as file:
-            kind = sniff(file.read(HEAD_BYTES))
+            kind = kind_of_content(file.read(HEAD_BYTES), path.suffix)
     except OSError as error:
         # An unreadable picture stays in the list and fails under its own key.
         return kind_of_suffix(path.suffix), f"cannot be read ({error.strerror or error})"

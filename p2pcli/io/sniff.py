@@ -15,9 +15,14 @@ IMAGE_SUFFIXES = frozenset({
     ".sgi", ".tga", ".tif", ".tiff", ".webp", ".xbm", ".xpm",
 })
 VIDEO_SUFFIXES = frozenset({
-    ".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".ivf", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov",
-    ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+    ".264", ".265", ".266", ".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".av1", ".avc", ".avi", ".dif", ".divx",
+    ".drc", ".dv", ".dvr-ms", ".evo", ".f4v", ".flv", ".h261", ".h263", ".h264", ".h265", ".h266", ".hevc",
+    ".ivf", ".lrv", ".m1v", ".m2p", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mk3d", ".mkv",
+    ".mov", ".mp2v", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv",
+    ".qt", ".rm", ".rmvb", ".tod", ".ts", ".vc1", ".vob", ".vvc", ".webm", ".wmv", ".wtv", ".y4m",
 })
+JPEG_FILM_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
+"""JPEG pictures one after the other begin like a single one: here the name alone tells a film."""
 # fmt: on
 
 _IMAGE_STARTS = (
@@ -53,8 +58,46 @@ _VIDEO_STARTS = (
     b"\x06\x0e\x2b\x34\x02\x05\x01\x01",  # MXF
     b"DKIF",  # IVF
     b"YUV4MPEG2 ",
+    b"nut/multimedia container",
+    b".RMF",  # RealMedia
+    b"\xb7\xd8\x00\x20\x37\x49\xda\x11",  # WTV
+    b"\x12\x00\x0a",  # AV1 units: a temporal delimiter, then a sequence header
+    b"BBCD",  # Dirac
 )
-_IMAGE_BRANDS = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
+_UNIT_STARTS = (
+    b"\xb0",  # MPEG-4 visual
+    b"\x00\x00\x00\x01\x20",
+    b"\x0f",  # VC-1
+    b"\x67",
+    b"\x27",
+    b"\x47",
+    b"\x06",
+    b"\x09\x10",
+    b"\x09\x30",
+    b"\x09\x50",
+    b"\x09\xf0",  # H.264
+    b"\x40\x01",
+    b"\x42\x01",
+    b"\x46\x01",
+    b"\x4e\x01",  # HEVC: parameters, delimiter, side information
+    b"\x00\x71",
+    b"\x00\x79",
+    b"\x00\xa1",  # VVC
+)
+"""What follows the start code of a bare stream's first unit."""
+_IMAGE_BRANDS = (
+    b"avif",
+    b"avis",
+    b"mif1",
+    b"msf1",
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"hevx",
+    b"crx ",
+)
 _AUDIO_BRANDS = (b"M4A ", b"M4B ", b"M4P ", b"aax ")
 _MOVIE_ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _OGG_VIDEO_MARKS = (b"theora", b"fishead", b"OVP80", b"BBCD")
@@ -70,7 +113,7 @@ def sniff(head: bytes) -> Literal["image", "video"] | None:
     if head.startswith(_VIDEO_STARTS):
         return "video"
     if head[:4] == b"RIFF":
-        return _by_mark(head[8:12], image=(b"WEBP",), video=(b"AVI ",))
+        return _by_mark(head[8:12], image=(b"WEBP",), video=(b"AVI ", b"AMV ", b"ON2 "))
     if head[4:8] == b"ftyp":
         if head[8:12] in _AUDIO_BRANDS:
             return None
@@ -79,7 +122,18 @@ def sniff(head: bytes) -> Literal["image", "video"] | None:
         return "video"
     if head[:4] == b"OggS":
         return "video" if any(mark in head for mark in _OGG_VIDEO_MARKS) else None
-    return "video" if _is_transport_stream(head) else None
+    return "video" if _is_transport_stream(head) or _is_bare_stream(head) else None
+
+
+def kind_of_content(head: bytes, suffix: str) -> Literal["image", "video"] | None:
+    """`sniff`, with a look at the file's suffix where the bytes alone fit both kinds."""
+    kind = sniff(head)
+    return "video" if kind == "image" and is_jpeg_film(head, suffix) else kind
+
+
+def is_jpeg_film(head: bytes, suffix: str) -> bool:
+    """True for JPEG pictures that are a film's frames (.mjpeg)."""
+    return head.startswith(b"\xff\xd8\xff") and suffix.lower() in JPEG_FILM_SUFFIXES
 
 
 def kind_of_suffix(suffix: str) -> Literal["image", "video"] | None:
@@ -102,10 +156,20 @@ def _is_weakly_marked_image(head: bytes) -> bool:
 
 
 def _is_transport_stream(head: bytes) -> bool:
-    for offset, step in ((0, 188), (4, 192)):
+    for offset, step in ((0, 188), (4, 192), (0, 204)):
         marks = head[offset::step][:3]
         if len(marks) == 3 and marks == b"\x47\x47\x47":
             return True
+    return False
+
+
+def _is_bare_stream(head: bytes) -> bool:
+    """A codec's units without a container, or DV as it comes from a tape."""
+    if head[:3] == b"\x1f\x07\x00" and head[3:4] in (b"\x3f", b"\xbf"):
+        return True
+    for start in (b"\x00\x00\x01", b"\x00\x00\x00\x01"):
+        if head.startswith(start):
+            return head[len(start) :].startswith(_UNIT_STARTS)
     return False
 
 

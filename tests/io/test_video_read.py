@@ -15,6 +15,7 @@ from clips import HEIGHT, VFR, WIDTH, make_clip, picture
 
 from p2pcli.errors import ItemError
 from p2pcli.image import Image
+from p2pcli.io.listing import list_media
 from p2pcli.io.video import frame_times, probe, read_frames
 from p2pcli.io.video.colour import as_rgb, colour_of, refusal
 from p2pcli.io.video.wide import as_bt709
@@ -251,6 +252,32 @@ def test_streams_are_counted(tmp_path: Path) -> None:
 def test_a_film_without_a_length_is_read(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.ivf", codec="libvpx", pts=range(5), time_base=Fraction(1, 25))
     assert len(images(clip)) == len(frame_times(clip)) == 5
+
+
+BARE = {
+    "film.h264": {},
+    "film.nut": {"codec": "mpeg4"},
+    "film.ivf": {"codec": "libvpx"},
+    "film.y4m": {"codec": "wrapped_avframe"},
+    "film.mxf": {"codec": "mpeg2video"},
+    "film.obu": {"codec": "libsvtav1", "size": (64, 64)},
+    "film.m2v": {"codec": "mpeg2video"},
+    "film.m1v": {"codec": "mpeg1video"},
+    "film.mjpeg": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "film.dv": {"codec": "dvvideo", "size": (720, 576)},
+    "film.hevc": {"codec": "libx265"},
+}
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_bare_streams_and_tapes_give_every_frame(tmp_path: Path, name: str) -> None:
+    options = {"pts": range(10), "time_base": Fraction(1, 25), **BARE[name]}
+    path = make_clip(tmp_path / name, **options)
+    info, times = probe(path), frame_times(path)
+    assert (info.fps, len(times)) == (25, 10)
+    assert [round((t - times[0]) * info.time_base * 25) for t in times] == list(range(10))
+    listed = list_media(tmp_path).entries
+    assert [(entry.path.name, entry.kind) for entry in listed] == [(name, "video")]
 
 
 def sound_only(path: Path) -> None:

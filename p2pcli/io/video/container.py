@@ -14,12 +14,13 @@ from av.stream import Discard, Stream
 from av.video.stream import VideoStream
 
 from p2pcli.errors import ItemError
+from p2pcli.io.sniff import HEAD_BYTES, is_jpeg_film
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2",
     "matroska,webm",
     "avi,mpegts,mpeg,mpegvideo,m4v,flv,live_flv,asf,ogg,ivf,nut,mxf,dv,rm,wtv,gif,apng,yuv4mpegpipe",
-    "h264,hevc,obu,vc1,aac,ac3,mp3,wav,flac",
+    "h264,hevc,vvc,obu,vc1,h261,h263,dirac,mjpeg,amv,aac,ac3,mp3,wav,flac",
 )
 """Demuxers that may open a file. Left out on purpose: playlists (hls, dash, concat), which name other files,
 and those that take any text or still picture for a film."""
@@ -46,10 +47,14 @@ def open_input(path: Path) -> InputContainer:
     try:
         if path.stat().st_size == 0:
             raise ItemError(f"{name}: empty (0 bytes). A video file was expected: copy or download it again.")
+        with path.open("rb") as file:
+            is_jpegs = is_jpeg_film(file.read(HEAD_BYTES), path.suffix)
         # The prefix keeps names such as "concat:a.mp4" from being taken for another protocol.
         return av.open(
             f"file:{name}",
             mode="r",
+            # Its beginning is that of a still picture, for which the library would take it.
+            format="mjpeg" if is_jpegs else None,
             options={"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS)},
             metadata_errors="replace",
         )

@@ -31,7 +31,9 @@ FORWARD_SECONDS = 10
 
 NO_PRESENTATION_TIMES = frozenset({"avi"})
 """Formats that store when a frame is decoded, never when it is shown."""
-NO_TIMES = frozenset({"h264", "hevc", "obu", "vc1", "mpegvideo", "m4v", "mjpeg", "dirac", "h261", "h263"})
+NO_TIMES = frozenset(
+    {"h264", "hevc", "vvc", "obu", "vc1", "mpegvideo", "m4v", "mjpeg", "dirac", "h261", "h263"}
+)
 """Bare streams of a codec: what times they are given here comes from a rate alone."""
 CLOCKS_START_ANEW = frozenset({"mpegts", "mpeg"})
 """Formats that are joined by appending one file to another."""
