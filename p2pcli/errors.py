@@ -5,6 +5,7 @@
     │   └── RecipeError          2  an unknown key, a value out of range, keys that contradict
     ├── NothingMatchedError      4  the sources held nothing to work on
     ├── EnvironmentFaultError   5  a missing extra, a device that is not there, a full disk
+    │   └── OutputInUseError     5  another run is writing to the output
     ├── ResumeMismatchError      6  what lies in the output was made from other inputs or options
     └── ItemError                –  one image or frame failed: recorded under its key, the run goes on
 
@@ -60,6 +61,10 @@ class EnvironmentFaultError(P2PError):
     """A missing extra, a device that is not there, no space left, no permission."""
 
     exit_code = ExitCode.ENVIRONMENT
+
+
+class OutputInUseError(EnvironmentFaultError):
+    """Another run is writing to the output just now."""
 
 
 class ResumeMismatchError(P2PError):

@@ -76,6 +76,9 @@ def _end_now(code: int) -> None:
     atomic = sys.modules.get("p2pcli.io.atomic")
     if atomic is not None:
         atomic.remove_unfinished()
+    lock = sys.modules.get("p2pcli.io.lock")
+    if lock is not None:
+        lock.remove_lock_files()
     os._exit(code)
 
 

@@ -57,6 +57,11 @@ def save_model(
 
     Keys stay as they are. Raises `EnvironmentFaultError` where the disk is full or not writable.
     """
+    write_bytes(path, model_bytes(network_state, recipe=recipe, info=info))
+
+
+def model_bytes(network_state: Mapping[str, torch.Tensor], *, recipe: Recipe, info: ModelInfo) -> bytes:
+    """What `save_model` writes; the same values give the same bytes."""
     about = {
         "format_version": info.format_version,
         "tool_version": info.tool_version,
@@ -73,7 +78,7 @@ def save_model(
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network_state.items()}
     # By way of bytes: the library's own writing reports a full disk as an error of its own, and makes files
     # that only their owner can read.
-    write_bytes(path, save(tensors, metadata={_METADATA_KEY: json.dumps(about, sort_keys=True)}))
+    return save(tensors, metadata={_METADATA_KEY: json.dumps(about, sort_keys=True)})
 
 
 def read_model(path: Path) -> tuple[dict[str, torch.Tensor], Recipe, ModelInfo]:

@@ -30,6 +30,7 @@ _REMEDIES = {
     errno.EACCES: "Choose an output folder that you may write to, or change its permissions.",
     errno.EPERM: "Choose an output folder that you may write to, or change its permissions.",
     errno.EFBIG: "The disk or a limit (ulimit -f) takes no file so large: choose another output folder.",
+    errno.EBUSY: "It is in use, or the top of a mounted volume: choose a folder in it.",
     errno.EIO: "The disk may be failing: choose another output folder, then run the same command again.",
     errno.EROFS: "The file system is read-only: choose another output folder.",
 }
@@ -131,6 +132,19 @@ def remove_unfinished() -> None:
             path.unlink(missing_ok=True)
 
 
+def is_running(pid: int) -> bool:
+    """True where this machine has a process of that number, or cannot say."""
+    if os.name == "nt":  # os.kill(pid, 0) would end the process there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 def _temporary_sibling(path: Path, suffix: str) -> Path:
     name = _shortened(path)
     return path.with_name(f".{name}.{os.getpid()}.{_host_mark()}{secrets.token_hex(4)}.tmp{suffix}")
@@ -163,19 +177,7 @@ def _is_abandoned(path: Path, pid: int, host: str) -> bool:
             return time.time() - path.stat().st_mtime > _OTHER_HOST_SECONDS
         return False
     # Containers give the same small pids again: our own pid, but not in `_live`, is an earlier life's.
-    return pid == os.getpid() or not _is_running(pid)
-
-
-def _is_running(pid: int) -> bool:
-    if os.name == "nt":  # os.kill(pid, 0) would end the process there
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+    return pid == os.getpid() or not is_running(pid)
 
 
 def _flush(path: Path) -> None:

@@ -18,6 +18,8 @@ from p2pcli.events import Advanced, Ended, Note, Observer, Started, Stop, ignore
 from p2pcli.inference.clusters import CLUSTERS_PER_CLASS, cluster_features, instances_in, without_clusters
 from p2pcli.inference.device import choose_device
 from p2pcli.inference.model_file import model_in, read_model, save_model
+from p2pcli.io.atomic import sweep_stale_of
+from p2pcli.io.lock import locked
 from p2pcli.io.places import path_of
 from p2pcli.nets import Network
 from p2pcli.plan import Failure, Tally
@@ -27,6 +29,7 @@ from p2pcli.tensors import stacked
 from p2pcli.training.augment import Square
 from p2pcli.training.batches import squares_to_batch
 from p2pcli.training.data import TrainingData, one_sample, open_data
+from p2pcli.training.run_folder import RunFolder
 
 STAGE = "cluster"
 _SMALLEST_SHARE = 1 / 64
@@ -92,28 +95,32 @@ def cluster(
     target = source if output is None else Path(output)
     if target != source and target.exists() and not overwrite:
         raise UsageError(f"{target}: is there already. Name another -o, or add --overwrite.")
-    state, recipe, info = read_model(source)
-    place = choose_device(device)
-    encoder = _encoder_in(source, state, recipe, place)
-    pairs = open_data(data, recipe, limit=limit)
-    one_sample(pairs)
-    report = ClusterReport(target, Tally(planned=len(pairs.split.train)))
-    features = _collected(pairs, encoder, place, report, observe, stop or Stop())
-    report.tally.close(interrupted=report.interrupted)
-    report.seconds = time.monotonic() - started
-    if report.interrupted:
+    # A run that still trains writes its models too, and would lose the looks or be lost to them.
+    in_run = RunFolder(target.parent).is_run
+    with locked(*([] if dry_run else [target.parent if in_run else target]), observe=observe):
+        state, recipe, info = read_model(source)
+        place = choose_device(device)
+        encoder = _encoder_in(source, state, recipe, place)
+        pairs = open_data(data, recipe, limit=limit)
+        one_sample(pairs)
+        report = ClusterReport(target, Tally(planned=len(pairs.split.train)))
+        features = _collected(pairs, encoder, place, report, observe, stop or Stop())
+        report.tally.close(interrupted=report.interrupted)
+        report.seconds = time.monotonic() - started
+        if report.interrupted:
+            return report
+        if not features:
+            raise NothingMatchedError(
+                f"{data}: no instance is larger than 1/64 of its picture, so there is nothing to cluster. "
+                f"Expected the pairs that the model was trained on, with their instance maps."
+            )
+        found = cluster_features(features, most=clusters, seed=seed)
+        report.looks = {int(label): int((found.classes == label).sum()) for label in np.unique(found.classes)}
+        observe(Note(f"{len(found.classes)} looks of {len(report.looks)} classes"))
+        if not dry_run:
+            sweep_stale_of(target)
+            save_model(target, {**without_clusters(state), **found.tensors()}, recipe=recipe, info=info)
         return report
-    if not features:
-        raise NothingMatchedError(
-            f"{data}: no instance is larger than 1/64 of its picture, so there is nothing to cluster. "
-            f"Expected the pairs that the model was trained on, with their instance maps."
-        )
-    found = cluster_features(features, most=clusters, seed=seed)
-    report.looks = {int(label): int((found.classes == label).sum()) for label in np.unique(found.classes)}
-    observe(Note(f"{len(found.classes)} looks of {len(report.looks)} classes"))
-    if not dry_run:
-        save_model(target, {**without_clusters(state), **found.tensors()}, recipe=recipe, info=info)
-    return report
 
 
 def _encoder_in(source: Path, state: Mapping[str, Tensor], recipe: Recipe, device: torch.device) -> Network:

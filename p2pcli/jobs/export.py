@@ -12,13 +12,15 @@ from typing import Literal
 from p2pcli.errors import ExitCode, UsageError, did_you_mean
 from p2pcli.events import Note, Observer, Stop, ignore
 from p2pcli.inference.model_file import model_in, read_model
-from p2pcli.io.places import path_of, require_free, require_outside
+from p2pcli.io.file_set import file_set, require_set_free
+from p2pcli.io.lock import locked
+from p2pcli.io.places import path_of, require_outside
 from p2pcli.jobs.published_options import published_options
 from p2pcli.nets.detect import Detected, as_pix2pixhd_global, detect
 from p2pcli.plan import Tally
 from p2pcli.recipe import Recipe
 from p2pcli.tasks.networks import states_by_name
-from p2pcli.training.checkpoint import write_tensors
+from p2pcli.training.checkpoint import save_tensors
 from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.stored import States, discriminators_beside, stored_beside, stored_networks
 
@@ -103,26 +105,49 @@ def export_weights(
     places = _places(found, target)
     for place in places.values():
         require_outside(place, [source, discriminators_beside(source)])
-        require_free(place, overwrite=overwrite)
     report = ExportReport(target, source, Tally(planned=len(found)), dry_run=dry_run)
     report.options = published_options(found, recipe)
     report.sizes = {place: _bytes_of(found[name]) for name, place in places.items()}
     if target not in places.values():
         report.output = next(iter(places.values()))
-    for name, place in places.items():
+    with locked(*([] if dry_run else places.values()), observe=observe):
+        require_set_free([*places.values()], overwrite=overwrite)
         if dry_run:
-            report.tally.skipped["dry run"] += 1
-            report.outputs.append(place)
-        elif stop is not None and stop.is_set():
-            report.interrupted = True
-            break
+            report.tally.skipped["dry run"] += len(places)
+            report.outputs = [*places.values()]
         else:
-            write_tensors(place, OrderedDict(found[name].state))
-            report.outputs.append(place)
-            report.tally.written += 1
+            _write(found, places, report, overwrite=overwrite, stop=stop or Stop())
     report.tally.close(interrupted=report.interrupted)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _write(
+    found: Mapping[str, Detected],
+    places: Mapping[str, Path],
+    report: ExportReport,
+    *,
+    overwrite: bool,
+    stop: Stop,
+) -> None:
+    """Write all networks, or after `stop` none, and count them."""
+    # The generator's file comes last: where it is there, all are.
+    names = sorted(places, key=lambda name: places[name] != report.output)
+    try:
+        with file_set([places[name] for name in names], overwrite=overwrite) as written:
+            for name in names:
+                if stop.is_set():
+                    raise _StoppedError
+                save_tensors(written[places[name]], OrderedDict(found[name].state))
+    except _StoppedError:
+        report.interrupted = True
+    else:
+        report.outputs = [*places.values()]
+        report.tally.written += len(places)
+
+
+class _StoppedError(Exception):
+    """Leaves a set of files unwritten."""
 
 
 def _require_pth(target: Path) -> None:

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from p2pcli.errors import ExitCode, UsageError
 from p2pcli.events import Note, Observer, Stop, ignore
-from p2pcli.inference.model_file import ModelInfo, read_model, save_model
+from p2pcli.inference.model_file import ModelInfo, model_bytes, read_model
 from p2pcli.inference.modes import inference_mode
 from p2pcli.inference.weights_file import PublishedOptions, read_options_beside, read_weights
+from p2pcli.io.file_set import file_set, require_set_free
+from p2pcli.io.lock import locked
 from p2pcli.io.places import path_of, paths_of, require_free, require_outside
 from p2pcli.jobs.import_family import Family, Found, as_of_one_code, described, family_of
 from p2pcli.jobs.import_recipe import Direction, Instances, Told, recipe_of
@@ -109,7 +111,7 @@ def import_weights(
     paths = [Path(file) for file in paths_of(files, "weights")]
     target = path_of(output, "output")
     _require_once(paths)
-    _require_place(target, paths, overwrite=overwrite)
+    _require_place(target, paths)
     told = Told(direction, statistics, dropout, doublings, labels, instances)
     text = read_options_beside(paths[0]) if paths else PublishedOptions()
     found = as_of_one_code([_found(path, told, text) for path in paths], netg=text.generator)
@@ -118,26 +120,42 @@ def import_weights(
     title = f"imported from {paths[0].name}" if paths else ""
     model_files, report.assumed = _model_files(family, told, text, target=target, title=title)
     report.tally.planned = sum(len(one.found) for one in model_files)
-    for one in model_files:
-        _require_place(one.place, paths, overwrite=overwrite)
+    places = [one.place for one in model_files]
+    for place in places:
+        _require_place(place, paths)
     report.networks = [described(one.detected) for one in found]
     report.quirks = [quirk for one in found for quirk in one.detected.quirks]
-    for line in report.networks:
-        observe(Note(line))
-    for one in model_files:
+    with locked(*([] if dry_run else places), observe=observe):
+        require_set_free(places, overwrite=overwrite)
+        for line in report.networks:
+            observe(Note(line))
         if dry_run:
-            report.tally.skipped["dry run"] += len(one.found)
-            report.outputs.append(one.place)
-            continue
-        if stop is not None and stop.is_set():
-            report.interrupted = True
-            break
-        _save_verified(one)
-        report.outputs.append(one.place)
-        report.tally.written += len(one.found)
+            report.tally.skipped["dry run"] += report.tally.planned
+            report.outputs = places
+        else:
+            _write(model_files, report, overwrite=overwrite, stop=stop or Stop())
     report.tally.close(interrupted=report.interrupted)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _write(model_files: Sequence[_ModelFile], report: ImportReport, *, overwrite: bool, stop: Stop) -> None:
+    """Write all files, or after `stop` none, and count their networks."""
+    try:
+        with file_set([one.place for one in model_files], overwrite=overwrite) as written:
+            for one in model_files:
+                if stop.is_set():
+                    raise _StoppedError
+                _save_verified(one, written[one.place])
+    except _StoppedError:
+        report.interrupted = True
+    else:
+        report.outputs = [one.place for one in model_files]
+        report.tally.written += report.tally.planned
+
+
+class _StoppedError(Exception):
+    """Leaves a set of files unwritten."""
 
 
 def _found(path: Path, told: Told, text: PublishedOptions) -> Found:
@@ -184,17 +202,17 @@ def _require_once(paths: Sequence[Path]) -> None:
         seen.add(path.resolve())
 
 
-def _require_place(place: Path, sources: Sequence[Path], *, overwrite: bool) -> None:
-    """Raise `UsageError` where a model file cannot, or may not, go to `place`."""
+def _require_place(place: Path, sources: Sequence[Path]) -> None:
+    """Raise `UsageError` where no model file can go to `place`, or that is one of the `sources`."""
     if place.suffix != ".safetensors":
         name = "model.safetensors" if place.is_dir() else f"{place.stem}.safetensors"
         hint = place / name if place.is_dir() else place.with_name(name)
         raise UsageError(f"{place}: expected a name that ends in .safetensors. Use -o {hint}.")
     require_outside(place, sources, may_be_below=True)
-    require_free(place, overwrite=overwrite)
+    require_free(place, overwrite=True)
 
 
-def _save_verified(one: _ModelFile) -> None:
+def _save_verified(one: _ModelFile, path: Path) -> None:
     """Write, read back, and require the same numbers from the file as from the weights that came in."""
     before = {name: found.detected.build() for name, found in one.found.items()}
     seen = {name: found.detected.options["input_channels"] for name, found in one.found.items()}
@@ -203,8 +221,8 @@ def _save_verified(one: _ModelFile) -> None:
         if not all(bool(torch.isfinite(tensor).all()) for tensor in outputs):
             raise UsageError(f"{one.found[name].path}: gives infinite numbers or NaN. Take an earlier one.")
     info = ModelInfo(role=one.role, trained_size=one.recipe.data.size)
-    save_model(one.place, model_state(before), recipe=one.recipe, info=info)
-    state, stored, _ = read_model(one.place)
+    path.write_bytes(model_bytes(model_state(before), recipe=one.recipe, info=info))
+    state, stored, _ = read_model(path)
     after = (generators_of if one.role == "generator" else discriminators_of)(stored)
     for name, network in after.items():
         network.load_state_dict(state_of(state, name))

@@ -19,6 +19,7 @@ from p2pcli.io.atomic import flush_files
 from p2pcli.io.base import Listing
 from p2pcli.io.left_out import metadata_text, pictures_text
 from p2pcli.io.listing import list_media
+from p2pcli.io.lock import locked
 from p2pcli.io.places import path_of, paths_of, require_folder, require_outside
 from p2pcli.jobs import pairs_output
 from p2pcli.jobs.pairs_estimate import estimate_bytes
@@ -150,24 +151,26 @@ def make_pairs(
     require_outside(place, given, may_be_below=True)
     require_folder(place)
     stop = stop or Stop()
-    listing = _listing(given, place)
-    if contact is not None:
-        _require_apart(contact, given, listing, place)
-    observe(Started("plan", len(listing.entries), "files"))
-    plan = build_plan(
-        listing, settings, sampling=sampling, split=shares, limit=limit, observe=observe, stop=stop
-    )
-    observe(Ended("plan"))
-    report = _report_of(plan, place)
-    if stop.is_set():
-        report.interrupted = True
-        report.tally.close(interrupted=True)
-    elif dry_run:
-        report.dry_run = True
-        report.bytes = estimate_bytes(plan)
-        report.tally.skipped["dry run"] += report.tally.planned - report.tally.done
-    else:
-        _run(plan, report, workers or _cores(), contact, overwrite, observe, stop)
+    # Before the plan, which takes a while: a second run is told at once.
+    with locked(*([] if dry_run else [place]), observe=observe):
+        listing = _listing(given, place)
+        if contact is not None:
+            _require_apart(contact, given, listing, place)
+        observe(Started("plan", len(listing.entries), "files"))
+        plan = build_plan(
+            listing, settings, sampling=sampling, split=shares, limit=limit, observe=observe, stop=stop
+        )
+        observe(Ended("plan"))
+        report = _report_of(plan, place)
+        if stop.is_set():
+            report.interrupted = True
+            report.tally.close(interrupted=True)
+        elif dry_run:
+            report.dry_run = True
+            report.bytes = estimate_bytes(plan)
+            report.tally.skipped["dry run"] += report.tally.planned - report.tally.done
+        else:
+            _run(plan, report, workers or _cores(), contact, overwrite, observe, stop)
     report.seconds = time.monotonic() - begun
     return report
 
@@ -213,6 +216,8 @@ def _run(
     report.preview = output / pairs_output.PREVIEW_FILE if preview is None else preview
     if not finished_before or (preview is not None and not preview.is_file()):
         pairs_output.finish(output, plan, done, report.tally, preview=preview)
+    else:
+        pairs_output.drop_replaced(output)
 
 
 class _Progress:

@@ -121,7 +121,13 @@ def finish(
         "tally": {name: value for name, value in tally.as_json().items() if name != "failures"},
     }
     _write_json(output / MANIFEST_FILE, manifest)
+    drop_replaced(output)
+
+
+def drop_replaced(output: Path) -> None:
+    """Remove what `overwrite` had moved aside; to be called once the new dataset is whole."""
     shutil.rmtree(_aside(output), ignore_errors=True)
+    shutil.rmtree(_dropped(output), ignore_errors=True)
 
 
 def discard(output: Path) -> None:
@@ -172,14 +178,22 @@ def _aside(output: Path) -> Path:
     return resolved.with_name(f".{resolved.name}.replaced")
 
 
+def _dropped(output: Path) -> Path:
+    resolved = output.resolve()
+    return resolved.with_name(f".{resolved.name}.dropped")
+
+
 def _move_aside(output: Path) -> None:
     """Out of the way, but not deleted before the new dataset is whole. A finished one aside is kept."""
+    place = output.resolve()
     try:
         if (_aside(output) / MANIFEST_FILE).is_file():
-            shutil.rmtree(output)
+            # By way of a rename: amid its removal, a kill would leave a folder that is none of ours.
+            shutil.rmtree(_dropped(output), ignore_errors=True)
+            place.rename(_dropped(output))
+            shutil.rmtree(_dropped(output), ignore_errors=True)
         else:
             shutil.rmtree(_aside(output), ignore_errors=True)
-            place = output.resolve()
             place.rename(_aside(output))
             place.mkdir()
     except OSError as error:

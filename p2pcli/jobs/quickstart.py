@@ -20,9 +20,11 @@ from p2pcli.errors import ExitCode, UsageError
 from p2pcli.events import Event, Note, Observer, Stop, TrainProgress, ignore
 from p2pcli.image import Sample
 from p2pcli.inference.device import choose_device
-from p2pcli.io.atomic import write_bytes
+from p2pcli.io.atomic import sweep_stale, write_bytes
+from p2pcli.io.begun import is_begun, mark_begun, unmark_begun
 from p2pcli.io.codec import encode
 from p2pcli.io.contact_sheet import contact_sheet
+from p2pcli.io.lock import locked
 from p2pcli.io.video import frame_times, read_frames
 from p2pcli.jobs.make_pairs import MakePairsReport, make_pairs
 from p2pcli.jobs.train import train
@@ -148,12 +150,12 @@ def quickstart(
     """Make pairs, train and translate with the shipped material, all below `output`.
 
     The number of training steps follows from the measured speed, so that training takes about
-    `train_seconds` on any machine. A dry run counts the pairs and writes nothing. Raises `UsageError` where
-    `output` holds something already and `overwrite` is not set, and what the three jobs raise.
+    `train_seconds` on any machine. A dry run counts the pairs and writes nothing. What an earlier call was
+    stopped or killed at is made anew. Raises `UsageError` where `output` holds anything else and `overwrite`
+    is not set, and what the three jobs raise.
     """
     began = time.monotonic()
     place, flag = Path(output), stop or Stop()
-    _require_free(place, overwrite=overwrite)
     choose_device(device)  # A wrong one ends the job here, not after its first third.
     report = QuickstartReport(
         output=place,
@@ -162,21 +164,31 @@ def quickstart(
         contact_sheet=place / "pairs" / "preview.png",
         run=place / "run",
     )
-    if dry_run:
-        _plan(report, seed=seed)
-        report.seconds = time.monotonic() - began
-        return report
-    shutil.copytree(MATERIAL, place / "material", dirs_exist_ok=True)
+    with locked(*([] if dry_run else [place]), observe=observe):
+        _require_free(place, overwrite=overwrite)
+        if dry_run:
+            _plan(report, seed=seed)
+        else:
+            _do(report, _Settings(train_seconds, device, seed), observe, flag)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _do(report: QuickstartReport, settings: _Settings, observe: Observer, stop: Stop) -> None:
+    """All three verbs, each from its beginning."""
+    mark_begun(report.output)
+    sweep_stale(report.output)
+    shutil.copytree(MATERIAL, report.output / "material", dirs_exist_ok=True)
     with _threads_put_back():
         for name, stage in (("make-pairs", _pairs), ("train", _train), ("translate", _translate)):
             since = time.monotonic()
-            stage(report, _Settings(train_seconds, device, seed), observe, flag)
+            stage(report, settings, observe, stop)
             report.stages[name] = time.monotonic() - since
             if report.interrupted:
                 break
     report.tally.close(interrupted=report.interrupted)
-    report.seconds = time.monotonic() - began
-    return report
+    if not report.interrupted:
+        unmark_begun(report.output)
 
 
 @dataclass(frozen=True)
@@ -189,7 +201,8 @@ class _Settings:
 def _require_free(place: Path, *, overwrite: bool) -> None:
     if place.exists() and not place.is_dir():
         raise UsageError(f"{place} is a file. Name a folder with -o.")
-    if place.is_dir() and any(place.iterdir()) and not overwrite:
+    holds_something = place.is_dir() and any(not path.name.startswith(".") for path in place.iterdir())
+    if holds_something and not (overwrite or is_begun(place)):
         raise UsageError(
             f"{place} is not empty. Add --overwrite to make everything in it anew, or name another folder "
             "with -o."

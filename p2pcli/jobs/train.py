@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from p2pcli.errors import EnvironmentFaultError, RecipeError
 from p2pcli.events import Ended, Note, Observer, Started, Stop, ignore
 from p2pcli.inference.device import choose_device, describe_device, is_out_of_memory
 from p2pcli.io.atomic import sweep_stale, write_bytes
+from p2pcli.io.begun import mark_begun, unmark_begun
 from p2pcli.io.left_out import LeftOut
+from p2pcli.io.lock import locked
 from p2pcli.jobs.train_plan import (
     Chosen,
     adopt_changes,
@@ -90,7 +92,7 @@ def train(
     """
     began = time.monotonic()
     place = own_device(choose_device(device))
-    with joined(place) as processes:
+    with joined(place) as processes, ExitStack() as held:
         observe = observe if processes.is_first else ignore
         chosen = choose(
             data,
@@ -108,6 +110,9 @@ def train(
         if is_restarted():
             resume, overwrite = processes.from_first(chosen.folder.is_run), False
         if processes.is_first:
+            # One for all processes of the run. A dry run writes nothing.
+            outputs = [] if dry_run else [chosen.folder.path]
+            held.enter_context(locked(*outputs, observe=observe))
             require_usable_folder(chosen, resume=resume, overwrite=overwrite)
         if chosen.recipe.train.compile:
             require_compiler(place)
@@ -202,10 +207,11 @@ def _train(work: _Work) -> None:
         report.interrupted = not finished
         work.failures.take(work.settings.processes.gather(work.failures.rows))
         left_out.take(work.settings.processes.gather([left_out_of(work.pairs)]))
-        write_report(folder)
         observe(Ended("train"))
     else:
         observe(Note(f"{folder.path} is finished already: {run.step} steps."))
+    # Of a finished run too: it may have been killed after its last checkpoint.
+    write_report(folder)
     report.left_out = left_out.counts()
     for note in describe_not_read(left_out):
         observe(note)
@@ -316,8 +322,8 @@ def _restore(run: TrainState, chosen: Chosen, observe: Observer) -> bool:
 
 def _start_folder(chosen: Chosen, plan: dict[str, object], run: TrainState, report: TrainReport) -> None:
     folder, precision = chosen.folder, run.precision
+    mark_begun(folder.path)
     folder.clear()
-    folder.path.mkdir(parents=True, exist_ok=True)
     write_bytes(folder.recipe, recipe_as_toml(chosen.recipe).encode())
     about = {
         "headline": f"{chosen.recipe.title or chosen.recipe_name} · {chosen.data}",
@@ -331,6 +337,7 @@ def _start_folder(chosen: Chosen, plan: dict[str, object], run: TrainState, repo
     }
     write_bytes(folder.log, b"")
     folder.write_about(about)
+    unmark_begun(folder.path)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import torch
 from p2pcli import __version__
 from p2pcli.errors import NothingMatchedError, UsageError, did_you_mean
 from p2pcli.io.atomic import write_bytes
+from p2pcli.io.begun import is_begun
 from p2pcli.io.places import path_of, paths_of, require_folder, require_outside
 from p2pcli.plan import differences, require_same
 from p2pcli.recipe import Recipe, load_recipe, parse_recipe, set_value
@@ -142,7 +143,8 @@ def require_usable_folder(chosen: Chosen, *, resume: bool, overwrite: bool) -> N
             f"{folder.path} already holds a run. To go on with it: p2p train --resume -o {folder.path}. To "
             f"begin anew: add --overwrite, or choose another folder with -o."
         )
-    strangers = folder.path.iterdir() if folder.path.exists() and not folder.is_run else ()
+    is_ours = folder.is_run or is_begun(folder.path)
+    strangers = folder.path.iterdir() if folder.path.exists() and not is_ours else ()
     if any(not path.name.startswith(".") for path in strangers):
         raise UsageError(f"{folder.path} is not empty and holds no run. Choose another folder with -o.")
 

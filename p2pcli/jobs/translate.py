@@ -22,6 +22,7 @@ from p2pcli.io.atomic import sweep_stale, sweep_stale_of
 from p2pcli.io.base import Listing
 from p2pcli.io.codec import MAX_PIXELS
 from p2pcli.io.listing import list_media
+from p2pcli.io.lock import locked
 from p2pcli.io.places import path_of, paths_of, require_folder, require_outside
 from p2pcli.jobs.translate_report import FOREIGN, TranslateReport, file_hash, write_failures
 from p2pcli.nets.blocks import Statistics
@@ -68,40 +69,45 @@ def translate(
     model_file = model_in(path_of(model, "model")) if model is not None else newest_model(Path("runs"))
     listing, target = list_sources(sources, model=model_file, output=output)
     is_single = output is not None and is_single_file(target)
-    translator = load_model(
-        model_file,
-        device=device,
-        precision=precision,
-        statistics=statistics,
-        dropout=dropout,
-        prepare=prepare,
-        direction=direction,
-        look=look,
-        seed=seed,
-    )
-    tasks = _tasks(listing, target, translator, is_single=is_single, encoding=encoding, limit=limit)
-    report = TranslateReport(target, model_file, dry_run=dry_run)
-    work = _work_fingerprint(translator, precision=precision, quality=quality, direction=direction, look=look)
-    progress = Progress(report.tally, Ledger(_record(target, is_single=is_single), work=work), observe)
-    _tell(translator, tasks, progress, is_chosen=model is None)
-    todo = _begin(tasks, listing, progress, overwrite=overwrite)
-    if dry_run:
-        report.outputs = [str(task.output) for task in todo]
-        report.tally.skipped["dry run"] += len(todo)
-    else:
-        report.interrupted = not _work(
-            todo,
-            translator,
-            progress,
-            failures=None if is_single else target / ".p2p" / "failures.jsonl",
-            batch_size=BatchSize(lambda bucket: batch_size or translator.batch_that_suits(bucket), observe),
-            quality=quality,
-            max_pixels=max_pixels,
-            workers=workers or default_workers(),
-            stop=stop or Stop(),
+    with locked(*([] if dry_run else [target]), observe=observe):
+        translator = load_model(
+            model_file,
+            device=device,
+            precision=precision,
+            statistics=statistics,
+            dropout=dropout,
+            prepare=prepare,
+            direction=direction,
+            look=look,
+            seed=seed,
         )
-    observe(Ended(STAGE))
-    report.tally.close(interrupted=report.interrupted)
+        tasks = _tasks(listing, target, translator, is_single=is_single, encoding=encoding, limit=limit)
+        report = TranslateReport(target, model_file, dry_run=dry_run)
+        work = _work_fingerprint(
+            translator, precision=precision, quality=quality, direction=direction, look=look
+        )
+        progress = Progress(report.tally, Ledger(_record(target, is_single=is_single), work=work), observe)
+        _tell(translator, tasks, progress, is_chosen=model is None)
+        todo = _begin(tasks, listing, progress, overwrite=overwrite)
+        if dry_run:
+            report.outputs = [str(task.output) for task in todo]
+            report.tally.skipped["dry run"] += len(todo)
+        else:
+            report.interrupted = not _work(
+                todo,
+                translator,
+                progress,
+                failures=None if is_single else target / ".p2p" / "failures.jsonl",
+                batch_size=BatchSize(
+                    lambda bucket: batch_size or translator.batch_that_suits(bucket), observe
+                ),
+                quality=quality,
+                max_pixels=max_pixels,
+                workers=workers or default_workers(),
+                stop=stop or Stop(),
+            )
+        observe(Ended(STAGE))
+        report.tally.close(interrupted=report.interrupted)
     report.frames, report.frames_failed = progress.frames, progress.frames_failed
     if not dry_run:
         report.outputs = sorted(progress.outputs)

@@ -36,14 +36,19 @@ def write_tensors(path: Path, values: Mapping[str, Any]) -> None:
     Raises `EnvironmentFaultError` where the disk is full or not writable.
     """
     with atomic_path(path) as temporary:
-        try:
-            with temporary.open("xb") as file:
-                torch.save(values, file)
-        except RuntimeError as error:
-            # torch hides a full disk behind an error of its own.
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+        save_tensors(temporary, values)
+
+
+def save_tensors(path: Path, values: Mapping[str, Any]) -> None:
+    """As torch.save to a path where nothing is yet, with an `OSError` where the disk is full."""
+    try:
+        with path.open("xb") as file:
+            torch.save(values, file)
+    except RuntimeError as error:
+        # torch hides a full disk behind an error of its own.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def save_state(folder: Path, state: dict[str, Any], *, step: int, keep_last: int) -> Path:

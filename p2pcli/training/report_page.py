@@ -37,8 +37,10 @@ _METRIC_NAMES = {
 
 
 def write_report(folder: RunFolder) -> None:
-    """Draw the page anew from what lies in the run folder, whole or not at all."""
-    write_bytes(folder.report, render_report(folder).encode())
+    """Draw the page from what lies in the run folder, whole or not at all; one that shows it all stays."""
+    page = render_report(folder).encode()
+    if not folder.report.is_file() or folder.report.read_bytes() != page:
+        write_bytes(folder.report, page)
 
 
 def render_report(folder: RunFolder) -> str:

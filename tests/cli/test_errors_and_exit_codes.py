@@ -17,6 +17,7 @@ from p2pcli.errors import (
     EnvironmentFaultError,
     ExitCode,
     NothingMatchedError,
+    OutputInUseError,
     P2PError,
     RecipeError,
     ResumeMismatchError,
@@ -142,6 +143,7 @@ def test_a_verb_with_nothing_to_take_ends_with_4(run, verb, error):
         (RecipeError("x.toml: unknown key."), 2, "x.toml: unknown key."),
         (NothingMatchedError("no image in photos/."), 4, "no image in photos/."),
         (EnvironmentFaultError("no CUDA here."), 5, "no CUDA here."),
+        (OutputInUseError("runs/a: being written by p2p train."), 5, "runs/a: being written by p2p train."),
         (ResumeMismatchError("made with another seed."), 6, "made with another seed."),
         (
             OSError(errno.ENOSPC, "No space left on device", "runs/a.tmp"),
