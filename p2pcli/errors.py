@@ -14,9 +14,10 @@ A message has three parts: what was found and where; what was expected; what to 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from p2pcli.synonyms import meaning_of
 
@@ -86,6 +87,26 @@ class ItemError(P2PError):
 
 class NotFiniteError(ItemError):
     """A picture of floats holds NaN or infinity: something went wrong before it was saved."""
+
+
+@contextlib.contextmanager
+def item_border(name: str, *, stage: str = "read") -> Iterator[None]:
+    """Inside, whatever goes wrong with the item `name` is raised as an `ItemError` with its cause.
+
+    A decoder may raise anything on hostile bytes. Other errors of ours pass as they are: they end the run.
+    """
+    try:
+        yield
+    except P2PError:
+        raise
+    except Exception as error:  # the per-item border
+        raise ItemError(unforeseen(name, error), stage=stage) from error
+
+
+def unforeseen(name: str, error: Exception) -> str:
+    """What to tell of an item `name` whose reading or translating ended in an error of somebody else's."""
+    found = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"{name}: cannot be used ({found}). It may be damaged: copy, export or convert it again."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

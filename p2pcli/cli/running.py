@@ -108,10 +108,12 @@ def finish(
     dry_run: bool = False,
     says_output: bool = True,
     goes_on: bool = True,
+    anew: str = "",
     then: str = "",
 ) -> None:
     """Print the end of a job and leave with its exit code; `again` is the command that resumes it, or, where
-    `goes_on` is off, begins it anew; `then` is the one that most people want next.
+    `goes_on` is off, begins it anew, as it does with `anew`, the one item that was under way; `then` is the
+    one that most people want next.
 
     stdout gets the path of the output, unless there is none yet (a dry run, an interruption), or
     `says_output` is off because more than the path has been printed.
@@ -121,6 +123,8 @@ def finish(
         (printing.data if dry_run else printing.say)(line)
     if report.interrupted:
         what = "To go on from here" if goes_on else "To begin anew"
+        if goes_on and anew:
+            what += f" ({anew} was not finished and starts anew)"
         # On a line of its own, so that it can be copied whole.
         printing.say(f"Stopped after {duration(report.seconds)}. {what}:")
         printing.say(again)

@@ -35,7 +35,8 @@ HELP = help_page(
     """Translate photos, folders (the tree is mirrored, names and formats stay), globs and films. The result
     has the source's size; a film keeps every frame, its timestamps, its sound and its rotation.
 
-    Run the same command again to go on: what is done is skipped, a half-written file never counts.""",
+    Run the same command again to go on: what is done is skipped, a half-written file never counts. A film
+    that was not finished starts anew.""",
 )
 
 
@@ -178,7 +179,18 @@ def translate(
     report, caught = run_job(job, printing=printing)
     summary = _summary(report, dry_run=dry_run)
     then = command_line(["translate", "OTHERS/", "-m", str(chosen_model)])
-    finish(report, caught, printing=printing, summary=summary, again=again, dry_run=dry_run, then=then)
+    finish(
+        report,
+        caught,
+        printing=printing,
+        summary=summary,
+        again=again,
+        dry_run=dry_run,
+        # One film alone is one piece of work: there is nothing to go on from.
+        goes_on=not (report.unfinished_film and report.tally.planned == 1),
+        anew=report.unfinished_film,
+        then=then,
+    )
 
 
 def _ask(sources: Sequence[Path], *, model: Path, output: Path | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from p2pcli.errors import ItemError, P2PError
+from p2pcli.errors import ItemError, P2PError, unforeseen
 from p2pcli.events import Advanced, Note, Observer
 from p2pcli.inference.ledger import Ledger
 from p2pcli.inference.outputs import Task
@@ -25,6 +25,8 @@ class Progress:
     """Film frames that were written."""
     frames_failed: int = 0
     """Of these, frames that show the source, since they could not be translated."""
+    unfinished_film: str = ""
+    """The film at which the run was stopped, if it was at one."""
     outputs: list[str] = field(default_factory=list)
     """Files that were written."""
     notes: list[str] = field(default_factory=list)
@@ -37,13 +39,6 @@ class Progress:
             self.tally.written += 1
             self.outputs.append(str(task.output))
             self._advance(task)
-
-    def incomplete(self, task: Task, source_marked: dict[str, int], error: ItemError) -> None:
-        """`task.output` is in place, but its source lacks a part: failed; done again if that changes."""
-        self.ledger.finish(task.relative, task.output, source_marked)
-        with self.lock:
-            self.outputs.append(str(task.output))
-        self.failed(task, error, "read")
 
     def skipped(self, task: Task, reason: str) -> None:
         """`task` was left out."""
@@ -81,9 +76,7 @@ def _sentence(error: Exception, task: Task, stage: str) -> str:
     if isinstance(error, P2PError):
         return str(error)
     if not isinstance(error, OSError) or error.strerror is None:
-        found = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        what = "read" if stage == "read" else "translated"
-        return f"{name}: cannot be {what} ({found}). It may be damaged: copy, export or convert it again."
+        return unforeseen(name, error)
     if stage == "write":
         return (
             f"{task.output}: cannot be written ({error.strerror}). Make room for it or choose another output "

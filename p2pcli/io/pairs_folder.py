@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from p2pcli.errors import ItemError, UsageError
+from p2pcli.errors import ItemError, UsageError, item_border
 from p2pcli.image import Image, Sample
 from p2pcli.io.base import MAX_PIXELS, Entry, Size, sizes_fit
 from p2pcli.io.codec import read_header, read_image
@@ -151,7 +151,8 @@ class PairsFolderSource:
         for key, pair in self._pairs.items():
             entries = [*pair, *(found[key] for found in self._extras.values() if key in found)]
             try:
-                headers = [read_header(entry.path) for entry in entries]
+                with item_border(key):
+                    headers = [read_header(entry.path) for entry in entries]
             except ItemError:
                 continue
             target = headers[1].upright_size

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from p2pcli.errors import ItemError, P2PError, UsageError
+from p2pcli.errors import ItemError, P2PError, UsageError, item_border
 from p2pcli.image import Image, Sample
 from p2pcli.io.base import sizes_fit
 from p2pcli.io.codec import read_header, read_image
@@ -112,8 +112,9 @@ class ParquetSource:
             return
         for key in self._places:
             try:
-                pictures, _ = self._read_pictures(key)
-                headers = {name: read_header(content) for name, content in pictures.items()}
+                with item_border(key):
+                    pictures, _ = self._read_pictures(key)
+                    headers = {name: read_header(content) for name, content in pictures.items()}
             except ItemError:
                 continue
             target = headers["target"].upright_size

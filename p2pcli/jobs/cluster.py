@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from p2pcli.conditions import instance_ids, label_ids
-from p2pcli.errors import ExitCode, ItemError, NothingMatchedError, UsageError
+from p2pcli.errors import ExitCode, ItemError, NothingMatchedError, UsageError, item_border
 from p2pcli.events import Advanced, Ended, Note, Observer, Started, Stop, ignore
 from p2pcli.inference.clusters import CLUSTERS_PER_CLASS, cluster_features, instances_in, without_clusters
 from p2pcli.inference.device import choose_device
@@ -152,7 +152,8 @@ def _collected(
             report.interrupted = True
             break
         try:
-            _add_features(features, pairs.validation_square(key), encoder, device)
+            with item_border(key, stage="make"):
+                _add_features(features, pairs.validation_square(key), encoder, device)
             report.tally.written += 1
         except ItemError as error:
             row = Failure(key, str(pairs.path), error.stage, type(error).__name__, str(error))

@@ -108,6 +108,7 @@ def translate(
             )
         observe(Ended(STAGE))
         report.tally.close(interrupted=report.interrupted)
+    report.unfinished_film = progress.unfinished_film
     report.frames, report.frames_failed = progress.frames, progress.frames_failed
     if not dry_run:
         report.outputs = sorted(progress.outputs)

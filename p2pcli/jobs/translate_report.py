@@ -31,6 +31,8 @@ class TranslateReport:
     """Film frames written."""
     frames_failed: int = 0
     """Of these, frames that show the source, since they could not be translated."""
+    unfinished_film: str = ""
+    """The film at which an interruption met the run: the next run begins it anew. Empty where it met none."""
     notes: list[str] = field(default_factory=list)
     dry_run: bool = False
     outputs: list[str] = field(default_factory=list)
@@ -50,6 +52,7 @@ class TranslateReport:
             "seconds": round(self.seconds, 3),
             "frames": self.frames,
             "frames_failed": self.frames_failed,
+            "unfinished_film": self.unfinished_film,
             "notes": self.notes,
             "dry_run": self.dry_run,
             "outputs": self.outputs,

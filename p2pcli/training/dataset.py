@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from p2pcli.conditions import ConditionError
-from p2pcli.errors import ItemError, NothingMatchedError, RecipeError, UsageError
+from p2pcli.errors import ItemError, NothingMatchedError, RecipeError, UsageError, item_border
 from p2pcli.image import Sample
 from p2pcli.io import open_source
 from p2pcli.io.base import Checkable, Source
@@ -65,7 +65,10 @@ class PairData:
                 pair = self.load(key, self.data.load_size or self.data.size)
                 # The slot's own key, not the replacement's: two uses of one pair look different.
                 rng = rng_for(self.seed, "augment", slot.epoch, slot.key)
-                return random_square(pair, data=self.data, on_the_fly=self.on_the_fly, rng=rng, jitter=True)
+                with item_border(key, stage="make"):
+                    return random_square(
+                        pair, data=self.data, on_the_fly=self.on_the_fly, rng=rng, jitter=True
+                    )
             except ItemError as error:
                 failures.record(key, error)
         raise NothingMatchedError(
@@ -77,13 +80,15 @@ class PairData:
         """The pair at `data.size`, central crop, no mirroring, default options. Raises `ItemError`."""
         pair = self.load(key, self.data.size)
         rng = rng_for(self.seed, "validation", key)
-        return random_square(pair, data=self.data, on_the_fly=self.on_the_fly, rng=rng, jitter=False)
+        with item_border(key, stage="make"):
+            return random_square(pair, data=self.data, on_the_fly=self.on_the_fly, rng=rng, jitter=False)
 
     def load(self, key: str, side: int) -> Loaded:
         """The pair `key` at load size `side`, cached. Raises `ItemError`."""
 
         def load() -> Loaded:
-            return load_pair(self.source.read(key), data=self.data, on_the_fly=self.on_the_fly, side=side)
+            with item_border(key):
+                return load_pair(self.source.read(key), data=self.data, on_the_fly=self.on_the_fly, side=side)
 
         return self.cache.get(f"{side}/{key}", load)
 
@@ -202,7 +207,8 @@ def first_sample(pairs: PairData) -> Sample:
     problem: ItemError | None = None
     for key in pairs.split.train[:_FIRST_LOOKS]:
         try:
-            return pairs.source.read(key)
+            with item_border(key):
+                return pairs.source.read(key)
         except ItemError as error:
             problem = problem or error
     looks = min(_FIRST_LOOKS, len(pairs.split.train))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from p2pcli.errors import ItemError, NothingMatchedError, RecipeError
+from p2pcli.errors import ItemError, NothingMatchedError, RecipeError, item_border
 from p2pcli.image import Image, Sample, as_gray8, as_rgb8, fit_geometry, resize
 from p2pcli.io.base import Source
 from p2pcli.io.domains import open_domains
@@ -68,7 +68,8 @@ class DomainData:
         problem: ItemError | None = None
         for place in self.split.train[:_FIRST_LOOKS]:
             try:
-                return self.source.read(without_round(place))
+                with item_border(place):
+                    return self.source.read(without_round(place))
             except ItemError as error:
                 problem = problem or error
         raise NothingMatchedError(f"{self.path}: domain A cannot be read; its first picture: {problem}")
@@ -132,9 +133,9 @@ class DomainData:
         channels = self.data.input_channels if domain == "A" else self.data.target_channels
 
         def load() -> Loaded:
-            return Loaded(
-                None, _fitted(source.read(key).input, self.data, side=side, channels=channels, name=key)
-            )
+            with item_border(key):
+                image = source.read(key).input
+                return Loaded(None, _fitted(image, self.data, side=side, channels=channels, name=key))
 
         return self.cache.get(f"{domain}/{side}/{key}", load)
 

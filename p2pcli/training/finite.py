@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from p2pcli.errors import ItemError, NotFiniteError, UsageError
+from p2pcli.errors import ItemError, NotFiniteError, UsageError, item_border
 from p2pcli.io.base import Source
 from p2pcli.io.codec import read_header
 
@@ -24,7 +24,8 @@ def require_finite(path: Path, source: Source, keys: Iterable[str]) -> None:
         if PurePosixPath(key).name not in names:
             continue
         try:
-            source.read(key)
+            with item_border(key):
+                source.read(key)
         except NotFiniteError as error:
             raise UsageError(f"{path}: {key}: {error}") from None
         except ItemError:
@@ -33,6 +34,7 @@ def require_finite(path: Path, source: Source, keys: Iterable[str]) -> None:
 
 def _holds_floats(file: Path) -> bool:
     try:
-        return read_header(file).mode == "F"
+        with item_border(file.name):
+            return read_header(file).mode == "F"
     except ItemError:
         return False

@@ -55,6 +55,7 @@ class FakeReport:
     model: Path | None = Path("made/model.safetensors")
     frames: int = 0
     frames_failed: int = 0
+    unfinished_film: str = ""
     steps: int = 5
     total_steps: int = 10
     training_pairs: int = 2

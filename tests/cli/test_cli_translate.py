@@ -96,6 +96,18 @@ def test_the_same_command_goes_on_after_an_interruption(run, fake_job):
     assert ended.err.endswith("Stopped after 1 s. To go on from here:\np2p translate a.mp4 -m runs/a\n")
 
 
+@pytest.mark.parametrize(
+    ("planned", "said"),
+    [(1, "To begin anew:"), (3, "To go on from here (b.mp4 was not finished and starts anew):")],
+)
+def test_an_unfinished_film_is_not_said_to_go_on(run, fake_job, planned, said):
+    job = fake_job("translate")
+    job.report.interrupted, job.report.unfinished_film = True, "b.mp4"
+    job.report.tally.planned = planned
+    ended = run("translate", "films", "-m", "runs/a")
+    assert ended.err.endswith(f"Stopped after 1 s. {said}\np2p translate films -m runs/a\n")
+
+
 def test_a_dry_run_prints_what_would_be_written_as_data(run, fake_job):
     fake_job("translate")
     assert run("translate", "a", "-m", "m", "--dry-run").out == "made/a.png\n"

@@ -15,6 +15,7 @@ from p2pcli.errors import ItemError, UsageError
 from p2pcli.image import Image
 from p2pcli.inference.clusters import Clusters, cluster_features, clusters_in, instances_in, k_means
 from p2pcli.inference.model_file import ModelInfo, read_model, save_model
+from p2pcli.io import pairs_folder
 from p2pcli.io.codec import encode
 from p2pcli.nets.pix2pixhd import instance_mean
 from p2pcli.recipe import Recipe, parse_recipe
@@ -224,6 +225,25 @@ def test_cluster_stores_looks_beside_networks_that_stay_as_they_were(tmp_path: P
     assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
     cluster(tmp_path / "data", model=path, clusters=1, device="cpu")
     assert len(read_model(path)[0]) == len(after)
+
+
+def test_cluster_goes_on_behind_any_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = stored(tmp_path / "m.safetensors", FEATURES)
+    data = street(tmp_path / "data", count=6)
+    whole = pairs_folder.read_image
+
+    def broken(path: Path, **options: Any) -> Any:
+        if path.name in ("1.png", "2.png"):
+            raise AssertionError("palette")
+        return whole(path, **options)
+
+    monkeypatch.setattr(pairs_folder, "read_image", broken)
+    report = cluster(data, model=path, clusters=2, device="cpu")
+    # One of the two may be held out for validation.
+    assert {row.key for row in report.tally.failed} & {"1", "2"}
+    assert report.tally.planned == report.tally.written + len(report.tally.failed)
+    assert report.tally.written > 0
+    assert "AssertionError: palette" in report.tally.failed[0].message
 
 
 def test_cluster_needs_an_encoder_of_features(tiny_model: Any, tmp_path: Path) -> None:

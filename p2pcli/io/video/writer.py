@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from p2pcli.errors import EnvironmentFaultError, ItemError, UsageError
+from p2pcli.errors import EnvironmentFaultError, ItemError, UsageError, item_border
 from p2pcli.image import Image
 from p2pcli.io.atomic import atomic_path, environment_fault
 from p2pcli.io.video.colour import as_yuv, written_colour
@@ -181,7 +181,11 @@ class VideoWriter:
         )
         self._stream.codec_context.thread_count = threads
         self._stream.time_base = picture.time_base
-        self._side = SideStreams(source, self._output) if source is not None else None
+        self._side: SideStreams | None = None
+        if source is not None:
+            # What is read here may fail with the same numbers as a disk that takes no more.
+            with item_border(source.name):
+                self._side = SideStreams(source, self._output)
         self._shift = 0
         if self._side is not None:
             self._stack.callback(self._side.close)
