@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from PIL import Image as PillowImage
 
-from p2pcli.cli.kept_memory import keep_freed_memory
 from p2pcli.events import Ended, Started
 from p2pcli.image import Image
 from p2pcli.inference.batch_invariance import _outcomes
@@ -31,6 +30,7 @@ from p2pcli.inference.model_file import ModelInfo, save_model
 from p2pcli.inference.translator import load_model
 from p2pcli.io.video import VideoWriter, probe, read_frames
 from p2pcli.jobs.translate import translate
+from p2pcli.kept_memory import keep_freed_memory
 from p2pcli.nets import init_weights
 from p2pcli.recipe import parse_recipe
 from p2pcli.tasks import build_generator

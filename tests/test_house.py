@@ -19,7 +19,9 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "conftes
 FLOORS = {
     "errors": 0,
     "events": 0,
+    "free_memory": 0,
     "image": 0,
+    "kept_memory": 0,
     "plan": 0,
     "randomness": 0,
     "synonyms": 0,

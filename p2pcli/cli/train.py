@@ -10,10 +10,10 @@ import typer
 from p2pcli.cli import completion, options
 from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation, command_line
-from p2pcli.cli.kept_memory import keep_freed_memory
 from p2pcli.cli.progress import duration
 from p2pcli.cli.running import Printing, finish, run_job
 from p2pcli.events import Observer, Stop
+from p2pcli.kept_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from p2pcli.jobs.train_report import TrainReport

@@ -1,10 +1,8 @@
-"""In which number format a trained network runs, and how much memory there is for it."""
+"""In which number format a trained network runs."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from pathlib import Path
 from typing import Literal, get_args
 
 import torch
@@ -12,7 +10,6 @@ from torch import nn
 
 from p2pcli.errors import UsageError, did_you_mean
 from p2pcli.nets.spectral import SpectralConv2d
-from p2pcli.recipe import Recipe
 
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -58,23 +55,3 @@ def reduced_copy(network: nn.Module, dtype: torch.dtype) -> nn.Module:
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.PReLU):
             module.to(dtype)
     return reduced.to(memory_format=torch.channels_last)
-
-
-def bytes_per_pixel(recipe: Recipe, dtype: torch.dtype) -> float:
-    """About what the network needs at its peak (seen in bfloat16 at 64 channels: U-Net 118, with
-    resize-convolutions 316, ResNet 254)."""
-    section = recipe.generator
-    enlarges_first = section.name == "unet" and section.upsampling == "resize"
-    each = 2.25 if enlarges_first else {"unet": 0.75, "progressive": 6.0}.get(section.name, 2.0)
-    values = section.channels * each
-    # 48: the picture and its translation as float32, padded and whole.
-    return 48 + values * torch.empty((), dtype=dtype).element_size()
-
-
-def free_memory() -> int | None:
-    """Bytes of main memory that can be had without swapping, or None where the system does not tell."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return None

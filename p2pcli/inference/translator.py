@@ -19,8 +19,9 @@ from p2pcli.inference.fitting import Picture, as_images, pad, picture_of, runs_o
 from p2pcli.inference.looks import Looks, looks_in
 from p2pcli.inference.model_file import ModelInfo, generator_in, model_in, read_model
 from p2pcli.inference.modes import inference_mode, set_modes
+from p2pcli.inference.needs import bytes_per_pixel, memory_for
 from p2pcli.inference.outside import dtype_for, is_from_outside, read_outside, require_no_modes, tiling_for
-from p2pcli.inference.precision import bytes_per_pixel, free_memory, pick_dtype, reduced_copy
+from p2pcli.inference.precision import pick_dtype, reduced_copy
 from p2pcli.inference.preparation import Preparation, Prepare, preparation_for
 from p2pcli.inference.tiling import TILE_BYTES, Tiling, run_in_tiles
 from p2pcli.io.places import path_of
@@ -301,7 +302,12 @@ class Translator:
         if len(inputs) > 1 and self._must_go_one_by_one:
             singles = zip(inputs, sources, keys, strict=True)
             return [self.run([one], [source], [key])[0] for one, source, key in singles]
-        self._require_memory(len(inputs), self.padded_size(inputs[0]))
+        height, width = self.padded_size(inputs[0])
+        needed = len(inputs) * self._pixels_at_once(height, width) * self.bytes_per_pixel
+        with memory_for(f"{len(inputs)} × {width}×{height} px", needed, device=self.device):
+            return self._run(inputs, sources, keys)
+
+    def _run(self, inputs: Sequence[Image], sources: Sequence[Image], keys: Sequence[str]) -> list[Image]:
         batch = torch.cat([self._padded(group) for group in runs_of_equals(inputs)])
         with inference_mode(self._running, statistics=self.statistics, dropout=self.dropout):
             if self._is_packed:
@@ -348,16 +354,6 @@ class Translator:
                 image = np.concatenate([with_channels(image, 3), source[:, :, 3:]], axis=2)
             results.append(np.ascontiguousarray(image))
         return results
-
-    def _require_memory(self, count: int, size: tuple[int, int]) -> None:
-        """Raise `MemoryError` before the system ends the process, which a CPU's allocator cannot foresee."""
-        free = free_memory() if self.device.type == "cpu" else None
-        needed = count * self._pixels_at_once(*size) * self.bytes_per_pixel
-        if free is not None and needed > free:
-            raise MemoryError(
-                f"{count} × {size[1]}×{size[0]} px need about {needed / 1e9:.1f} GB in this network; "
-                f"{free / 1e9:.1f} GB are free."
-            )
 
     def _looks_of(self, inputs: Sequence[Image], keys: Sequence[str]) -> Tensor | None:
         if self.looks is None:

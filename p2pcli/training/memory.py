@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from p2pcli.free_memory import Room, main_memory
 from p2pcli.inference.device import is_out_of_memory
 from p2pcli.nets.growth import grow
 from p2pcli.recipe import Recipe
@@ -48,14 +48,6 @@ class Needs:
     def samples_within(self, limit: int) -> int:
         """How many samples at once fit into `limit` bytes; 0 where not even one does."""
         return max(0, int((limit - self.fixed * _FIXED_SPARE) / (max(1, self.sample) * _SAMPLE_SPARE)))
-
-
-@dataclass(frozen=True)
-class Room:
-    """Bytes of a device's memory."""
-
-    free: int
-    total: int
 
 
 def measure_needs(run: TrainState, *, processes: int = 1) -> Needs:
@@ -103,18 +95,7 @@ def room_on(device: torch.device) -> Room | None:
         free, total = torch.cuda.mem_get_info(device)
         # What torch holds in reserve is free for this run.
         return Room(free + torch.cuda.memory_reserved(device), total)
-    meminfo = Path("/proc/meminfo")
-    if device.type != "cpu" or not meminfo.is_file():
-        return None
-    rows = (line.split() for line in meminfo.read_text(encoding="ascii").splitlines())
-    values = {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows if len(row) > 1}
-    if not {"MemAvailable", "MemTotal"} <= values.keys():
-        return None
-    free, total = values["MemAvailable"], values["MemTotal"]
-    limit, used = (_number(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current"))
-    if limit is not None and used is not None:
-        free, total = min(free, max(0, limit - used)), min(total, limit)
-    return Room(free, total)
+    return main_memory() if device.type == "cpu" else None
 
 
 def what_fits(recipe: Recipe, needs: Needs, room: Room) -> str:
@@ -170,11 +151,3 @@ def _fixed_bytes(task: Task[Any], run: TrainState) -> int:
     learned = [*task.generators.values(), *(task.discriminators.values() if run.recipe.losses.gan else ())]
     trained: int = sum(p.numel() for network in learned for p in network.parameters() if p.requires_grad)
     return int(weights) + trained * _FLOAT_BYTES * (1 + _ADAM_MOMENTS)
-
-
-def _number(path: Path) -> int | None:
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() else None

@@ -149,9 +149,7 @@ def test_tiles_that_reach_far_enough_into_each_other_leave_no_seam(outside):
 def test_memory_is_asked_for_one_tile_not_for_the_whole_picture(outside, monkeypatch):
     model = load_model(outside(), device="cpu")
     model.tiling = Tiling(side_px=32, margin_px=8, scale=4)
-    monkeypatch.setattr(
-        "p2pcli.inference.translator.free_memory", lambda: int(32 * 32 * model.bytes_per_pixel)
-    )
+    monkeypatch.setattr("p2pcli.inference.needs.free_memory", lambda: int(32 * 32 * model.bytes_per_pixel))
     assert model(noise(100, 100)).shape == (400, 400, 3)
 
 

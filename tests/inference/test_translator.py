@@ -233,7 +233,7 @@ def test_other_dtypes_are_refused(tiny_model):
 
 def test_a_picture_too_large_for_the_memory_is_refused_before_it_is_tried(tiny_model, monkeypatch):
     translator = load_model(tiny_model(), device="cpu")
-    monkeypatch.setattr("p2pcli.inference.translator.free_memory", lambda: 100_000)
+    monkeypatch.setattr("p2pcli.inference.needs.free_memory", lambda: 100_000)
     with pytest.raises(MemoryError, match="64×64 px need about"):
         translator(noise(64, 64))
 

@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 from p2pcli.errors import EnvironmentFaultError
+from p2pcli.free_memory import Room
 from p2pcli.jobs import train_words
 from p2pcli.recipe import load_recipe
 from p2pcli.tasks import Batch
 from p2pcli.training import memory
-from p2pcli.training.memory import Needs, Room, bytes_text, kept_bytes, measure_needs, room_on, what_fits
+from p2pcli.training.memory import Needs, bytes_text, kept_bytes, measure_needs, room_on, what_fits
 from p2pcli.training.state import TrainState, new_state
 
 MB = 1_000_000

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 PROGRAM = """
-import ctypes, resource, sys
-from p2pcli.cli.kept_memory import keep_freed_memory
+import contextlib, ctypes, resource, sys
+from p2pcli.kept_memory import arrays_freed_at_once, keep_freed_memory
 if "keep" in sys.argv:
     keep_freed_memory()
 libc = ctypes.CDLL(None)
@@ -23,6 +23,9 @@ def use():
     libc.memset(block, 1, 48 << 20)
     libc.free(block)
 use()
+inside = contextlib.ExitStack()
+if "at once" in sys.argv:
+    inside.enter_context(arrays_freed_at_once())
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10):
     use()
@@ -46,3 +49,8 @@ def test_large_arrays_are_fetched_from_the_system_once():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
 def test_what_the_environment_says_of_the_allocator_stands():
     assert page_faults("keep", MALLOC_MMAP_THRESHOLD_="1000000") > 10 * 1000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+def test_arrays_are_given_back_where_a_network_needs_the_memory_itself():
+    assert page_faults("keep", "at once") > 10 * 1000
