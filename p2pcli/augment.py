@@ -70,13 +70,13 @@ def augment(x: Tensor, drawn: Augmentation, *, is_image: bool = True) -> Tensor:
 
 def _recolor(x: Tensor, drawn: Augmentation) -> Tensor:
     if drawn.brightness is not None:
-        x = x + drawn.brightness.to(x)
+        x = x + drawn.brightness.to(x, non_blocking=True)
     if drawn.saturation is not None:
         gray = x.mean(dim=1, keepdim=True)
-        x = (x - gray) * drawn.saturation.to(x) + gray
+        x = (x - gray) * drawn.saturation.to(x, non_blocking=True) + gray
     if drawn.contrast is not None:
         middle = x.mean(dim=(1, 2, 3), keepdim=True)
-        x = (x - middle) * drawn.contrast.to(x) + middle
+        x = (x - middle) * drawn.contrast.to(x, non_blocking=True) + middle
     return x
 
 
@@ -103,4 +103,4 @@ def _cut_out(x: Tensor, hole: Tensor) -> Tensor:
         top = int(float(hole[index, 0]) * height) - rows // 2
         left = int(float(hole[index, 1]) * width) - columns // 2
         mask[index, :, max(0, top) : max(0, top + rows), max(0, left) : max(0, left + columns)] = 0
-    return x * mask.to(x.device)
+    return x * mask.to(x.device, non_blocking=True)

@@ -35,8 +35,14 @@ def stacked(images: Sequence[Image]) -> Tensor:
 def from_bytes(batch: Tensor, *, device: torch.device | str = "cpu", channels_last: bool = True) -> Tensor:
     """`batch` (B, H, W, C), uint8 or uint16, as float32 (B, C, H, W) in [-1, 1] on `device`."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    moved = batch.to(device, non_blocking=True)
-    return _to_unit(moved.permute(0, 3, 1, 2), memory_format=layout)
+    return _to_unit(sent(batch, device).permute(0, 3, 1, 2), memory_format=layout)
+
+
+def sent(batch: Tensor, device: torch.device | str) -> Tensor:
+    """`batch` on `device`; to CUDA by way of pinned memory, so that neither side waits for the copy."""
+    if torch.device(device).type == "cuda":
+        batch = batch.pin_memory()
+    return batch.to(device, non_blocking=True)
 
 
 def to_image(tensor: Tensor, *, dtype: DTypeLike = np.uint8) -> Image:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,7 @@ _OFFSET = 16 / 116
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """`rgb` uint8 (B, H, W, 3) as float32 (B, 3, H, W): L in [0, 100], a and b in about [-110, 110]."""
     xyz = torch.einsum("bhwc,dc->bdhw", _linear(rgb.device)[rgb.int()], _matrix(rgb.device))
-    xyz = xyz / torch.tensor(_WHITE, device=rgb.device)[:, None, None]
+    xyz = xyz / _white(rgb.device)
     f = torch.where(xyz > _LINEAR_BELOW, xyz.clamp(min=_LINEAR_BELOW) ** (1 / 3), _SLOPE * xyz + _OFFSET)
     x, y, z = f.unbind(1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
@@ -29,16 +31,29 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     f = torch.stack([y + a / 500, y, (y - b / 200).clamp(min=0)], 1)
     above = _LINEAR_BELOW ** (1 / 3)
     xyz = torch.where(f > above, f**3, (f - _OFFSET) / _SLOPE)
-    xyz = xyz * torch.tensor(_WHITE, device=lab.device)[:, None, None]
-    linear = torch.einsum("bdhw,cd->bchw", xyz, torch.linalg.inv(_matrix(lab.device)))
+    xyz = xyz * _white(lab.device)
+    linear = torch.einsum("bdhw,cd->bchw", xyz, _inverse(lab.device))
     curved = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(linear > 0.0031308, curved, 12.92 * linear).clamp(0, 1)
 
 
+# Made once for a device: a copy to a GPU waits for what the GPU has to do before.
+@functools.cache
+def _white(device: torch.device) -> Tensor:
+    return torch.tensor(_WHITE, device=device)[:, None, None]
+
+
+@functools.cache
 def _matrix(device: torch.device) -> Tensor:
     return torch.tensor(_TO_XYZ, device=device)
 
 
+@functools.cache
+def _inverse(device: torch.device) -> Tensor:
+    return torch.linalg.inv(torch.tensor(_TO_XYZ)).to(device)
+
+
+@functools.cache
 def _linear(device: torch.device) -> Tensor:
     """Byte → linear light, float32 (256,)."""
     value = torch.arange(256, dtype=torch.float64) / 255

@@ -16,7 +16,7 @@ import torch
 from p2pcli.conditions import input_planes, instance_ids, target_planes
 from p2pcli.image import Image
 from p2pcli.tasks import Batch
-from p2pcli.tensors import stacked, to_batch
+from p2pcli.tensors import sent, stacked, to_batch
 from p2pcli.training.augment import Square
 from p2pcli.training.sampler import Slot
 
@@ -56,7 +56,7 @@ def squares_to_batch(squares: tuple[Square, ...], *, device: torch.device, chann
 
 
 def _on(images: list[Image], device: torch.device) -> torch.Tensor:
-    return stacked(images).to(device, non_blocking=True)
+    return sent(stacked(images), device)
 
 
 def default_workers() -> int:

@@ -20,6 +20,7 @@ from p2pcli.training.ema import update_average
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.gradients import gradient_norms
 from p2pcli.training.keeper import Keeper
+from p2pcli.training.loss_watch import LossNotFiniteError
 from p2pcli.training.progress import ProgressReport
 from p2pcli.training.review import Review
 from p2pcli.training.run_folder import RunFolder
@@ -28,9 +29,12 @@ from p2pcli.training.sampler import batches_from, position_after
 from p2pcli.training.schedule import learning_rate_factor, set_learning_rates, total_steps
 from p2pcli.training.stages import faded, grow_into, loads, stage_at, stage_row, stages_of
 from p2pcli.training.state import TrainState
-from p2pcli.training.step import LossNotFiniteError, StepLimits, discriminator_step, training_step
+from p2pcli.training.step import StepLimits, discriminator_step, training_step
 from p2pcli.training.tensorboard import TensorBoardMirror
 from p2pcli.training.validation import LOWER_IS_BETTER
+
+_STEPS_UNASKED = 50
+"""So many steps a GPU may go on before it is asked whether its losses were finite: to ask is to wait."""
 
 
 @dataclass(frozen=True)
@@ -118,17 +122,28 @@ def train_loop(
             stopping = processes.any(settings.stop.is_set())
             is_last, ends_epoch = run.step == steps, run.position.index == 0
             is_review = is_last or (ends_epoch and run.position.epoch % train.validate_every == 0)
+            is_kept = is_last or stopping or keeper.is_due(ends_epoch=ends_epoch)
+            if run.precision.defers_checks and (is_review or is_kept or run.step % _STEPS_UNASKED == 0):
+                # Skipped updates left the weights alone, but running statistics have seen those pictures.
+                _require_finite(run)
             if review is not None:
                 report.step(losses, step=run.step, epoch=epoch, images=len(whole), rate=rate)
                 if is_review:
                     review.run(run, log)
             if is_review and train.decay == "plateau":
                 _follow_plateau(run, settings)
-            if review is not None and (is_last or stopping or keeper.is_due(ends_epoch=ends_epoch)):
+            if review is not None and is_kept:
                 keeper.save(run)
             if stopping and not is_last:
                 return False
     return True
+
+
+def _require_finite(run: TrainState) -> None:
+    try:
+        run.precision.watch.require_finite()
+    except LossNotFiniteError as error:
+        raise P2PError(f"step {run.step} or up to {_STEPS_UNASKED} before: {error}") from error
 
 
 def _follow_plateau(run: TrainState, settings: LoopSettings) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from p2pcli.errors import UsageError
 from p2pcli.inference.precision import PrecisionName, has_bfloat16
+from p2pcli.training.loss_watch import LossWatch
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -50,12 +51,19 @@ class Precision:
                 "works on CUDA only. Set train.precision to auto, bfloat16 or float32."
             )
         self.channels_last = channels_last
+        self.watch = LossWatch()
+        """Losses that were not finite, where `defers_checks`."""
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
 
     @property
     def name(self) -> str:
         """ "float32", "bfloat16" or "float16"."""
         return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def defers_checks(self) -> bool:
+        """True where asking for a number at every update would let the device wait for the host."""
+        return self.device.type == "cuda"
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -97,15 +105,21 @@ class Precision:
         *,
         networks: Mapping[str, nn.Module],
         clip_norm: float | None = None,
+        skip: Tensor | None = None,
     ) -> None:
         """Update `networks` with the gradients that are there; with float16 skip one that overflowed.
 
-        `clip_norm`: all gradients together are first scaled down to this norm where theirs is larger.
+        `clip_norm`: all gradients together are first scaled down to this norm where theirs is larger. `skip`,
+        a number on the device, lets everything as it is where it is 1: an optimizer of the fused kind looks
+        at it there. (float16's own check of the gradients finds such losses, too.)
         """
         if clip_norm is not None:
             self.scaler.unscale_(optimizer)
             parameters = [p for network in networks.values() for p in network.parameters()]
             torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
+        if skip is not None and not self.scaler.is_enabled():
+            # As torch's GradScaler tells fused kernels; without a scale to undo.
+            optimizer.found_inf = skip  # type: ignore[attr-defined]
         self.scaler.step(optimizer)
         self.scaler.update()
 

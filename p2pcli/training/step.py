@@ -10,21 +10,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from p2pcli.errors import P2PError
 from p2pcli.tasks import Batch, Task
 from p2pcli.training.distributed import ALONE, Processes
+from p2pcli.training.loss_watch import require_finite
 from p2pcli.training.precision import Precision
-
-
-class LossNotFiniteError(P2PError):
-    """A loss became NaN or infinite; nothing was updated with it. `term` is the name of the loss."""
-
-    def __init__(self, term: str, value: float) -> None:
-        super().__init__(
-            f"the loss '{term}' became {value}; finite numbers were expected. The last checkpoint is intact: "
-            "resume with a smaller train.learning_rate or with train.precision=float32."
-        )
-        self.term = term
 
 
 class Optimizers(NamedTuple):
@@ -64,7 +53,8 @@ def training_step(
     "discriminator-first": D learns from the fakes, then G through the updated D. "generator-first": G learns
     through D as it is, then D from the same fakes, or from those that the updated G makes anew
     (`task.renews_fakes`). A batch in parts keeps no graph for longer than a part, so G may run twice.
-    Raises `LossNotFiniteError` before the update that such a loss would have spoiled.
+    Raises `LossNotFiniteError` before the update that such a loss would have spoiled; on CUDA that update is
+    skipped, and `precision.watch` raises when it is asked.
     """
     parts = batch.parts(limits.accumulate)
     is_whole = len(parts) == 1
@@ -138,22 +128,14 @@ def _update(
             losses = losses_of(part, made[-1])
         if not losses:
             continue
-        precision.backward(total(losses) * share)
+        if not precision.defers_checks:
+            require_finite(losses)
+        precision.backward(torch.stack(list(losses.values())).sum() * share)
         for name, loss in losses.items():
             means[name] = means.get(name, 0) + loss.detach() * share
     if means:
         means = limits.processes.sum_losses(means)
         limits.processes.sum_gradients(networks)
-        precision.update(optimizer, networks=networks, clip_norm=limits.clip_norm)
+        skip = precision.watch.note(means) if precision.defers_checks else None
+        precision.update(optimizer, networks=networks, clip_norm=limits.clip_norm, skip=skip)
     return means, made
-
-
-def total(losses: dict[str, Tensor]) -> Tensor:
-    """The sum of all terms. Raises `LossNotFiniteError` that names the first term that is not finite."""
-    terms = torch.stack([loss.detach() for loss in losses.values()])
-    if not bool(torch.isfinite(terms).all()):
-        name, value = next(
-            (n, v) for n, v in zip(losses, terms.tolist(), strict=True) if not abs(v) < torch.inf
-        )
-        raise LossNotFiniteError(name, value)
-    return torch.stack(list(losses.values())).sum()

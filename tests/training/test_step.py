@@ -10,9 +10,10 @@ from torch.nn import functional as F
 
 from p2pcli.nets import PatchGAN, ResNet, UNet, init_weights
 from p2pcli.tasks.paired import Batch, PairedTask
+from p2pcli.training.loss_watch import LossNotFiniteError
 from p2pcli.training.optimizer import make_adam
 from p2pcli.training.precision import Precision
-from p2pcli.training.step import LossNotFiniteError, Optimizers, training_step
+from p2pcli.training.step import Optimizers, training_step
 
 
 def setting(precision: Precision, **weights: float) -> tuple[PairedTask, Batch, Optimizers]:
