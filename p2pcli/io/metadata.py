@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from PIL import ExifTags
 from PIL import Image as PillowImage
@@ -50,7 +50,7 @@ def metadata_in(picture: PillowImage.Image) -> frozenset[str]:
 def _kinds(picture: PillowImage.Image) -> Iterator[str]:
     info = picture.info
     if picture.format == "TIFF":
-        yield from _kinds_of_tiff(picture)
+        yield from metadata_of_tiff(set(getattr(picture, "tag_v2", ())), has_dpi="dpi" in info)
         return
     exif = set(exif_of(picture)) - {ExifTags.Base.Orientation}
     photoshop = info.get("photoshop")
@@ -78,17 +78,19 @@ def _says_dpi(picture: PillowImage.Image) -> bool:
     return any(value > 0 for value in info.get("dpi", ()))
 
 
-def _kinds_of_tiff(picture: PillowImage.Image) -> Iterator[str]:
-    tags = set(getattr(picture, "tag_v2", ()))
-    yield from _named(
-        {
-            "EXIF": bool(tags & _CAMERA),
-            "GPS": ExifTags.IFD.GPSInfo in tags,
-            "dpi": _X_RESOLUTION in tags and "dpi" in picture.info,
-            "text": bool(tags & _TIFF_TEXTS),
-            "XMP": _XMP in tags,
-            "IPTC": bool(tags & {_IPTC, _PHOTOSHOP}),
-        }
+def metadata_of_tiff(tags: Set[int], *, has_dpi: bool) -> frozenset[str]:
+    """Which of `KINDS` a TIFF holds whose directory has these tags; `has_dpi`: with a unit of length."""
+    return frozenset(
+        _named(
+            {
+                "EXIF": bool(tags & _CAMERA),
+                "GPS": ExifTags.IFD.GPSInfo in tags,
+                "dpi": _X_RESOLUTION in tags and has_dpi,
+                "text": bool(tags & _TIFF_TEXTS),
+                "XMP": _XMP in tags,
+                "IPTC": bool(tags & {_IPTC, _PHOTOSHOP}),
+            }
+        )
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,11 +13,9 @@ from PIL import ImageCms
 
 from p2pcli.errors import ItemError, NotFiniteError
 from p2pcli.image import Image
-from p2pcli.io import colour
+from p2pcli.io import colour, png
 
 _SIXTEEN_BIT_GRAY = ("I;16", "I;16B", "I;16L", "I;16N")
-_ASSOCIATED_ALPHA = 1
-"""TIFF ExtraSamples: the colours are multiplied by alpha."""
 
 
 def has_alpha(picture: PillowImage.Image) -> bool:
@@ -35,31 +34,42 @@ def bit_depth(picture: PillowImage.Image) -> int:
         return max(bits) if isinstance(bits, tuple) and bits else 8
     if picture.mode in ("I", "F"):
         return 16 if picture.format in ("PNG", "PPM") else 32
-    return 16 if ";16" in _raw_mode(picture) or _largest_argument(picture) > 255 else 8
+    return 16 if ";16" in _raw_mode(picture) or largest_value(picture, 8) > 255 else 8
 
 
 def needs_opencv(picture: PillowImage.Image, bits: int) -> bool:
-    """True for 16-bit colour (or gray with transparency), which Pillow would cut to 8."""
-    colourful = picture.mode in ("RGB", "RGBA", "LA", "RGBX") or (
-        picture.format == "PNG" and picture.mode in _SIXTEEN_BIT_GRAY and has_alpha(picture)
-    )
-    return bits == 16 and colourful and picture.format in ("PNG", "TIFF", "PPM")
+    """True for 16-bit colour (or gray with alpha) that Pillow would cut to 8, in PNG and PPM."""
+    return bits == 16 and picture.mode in ("RGB", "RGBA", "LA") and picture.format in ("PNG", "PPM")
 
 
-def decode_sixteen_bit(data: bytes, picture: PillowImage.Image) -> Image | None:
-    """uint16 RGB or RGBA of `data`, or None where OpenCV reads something else than Pillow announced."""
+def decode_sixteen_bit(data: bytes, picture: PillowImage.Image, *, largest: int) -> Image:
+    """uint16 RGB or RGBA of a PNG or PPM, whose samples go up to `largest`.
+
+    Raises `ItemError` where OpenCV reads something else than Pillow announced.
+    """
     decoded = None
+    if picture.format == "PNG":
+        # Of an animation OpenCV would give a frame that it has not filled.
+        data = png.pixels_alone(data)
     with contextlib.suppress(cv2.error):
         decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3:
-        return None
-    if decoded.shape[:2] != (picture.height, picture.width) or decoded.shape[2] not in (3, 4):
-        return None
+    if (
+        decoded is None
+        or decoded.dtype != np.uint16
+        or decoded.ndim != 3
+        or decoded.shape[:2] != (picture.height, picture.width)
+        or decoded.shape[2] not in (3, 4)
+    ):
+        raise ItemError(
+            f"a {picture.format} of 16-bit {picture.mode} that is not read here. Save it with 8 bits, or as "
+            "another PNG."
+        )
     code = cv2.COLOR_BGR2RGB if decoded.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
     image: Image = np.asarray(cv2.cvtColor(decoded, code))
-    if picture.format == "TIFF" and _ASSOCIATED_ALPHA in getattr(picture, "tag_v2", {}).get(338, ()):
-        return _unmultiplied(image)
-    return image
+    if largest == 65535:
+        return image
+    wide = (image.astype(np.uint32) * 65535 + largest // 2) // largest
+    return np.minimum(wide, 65535).astype(np.uint16)
 
 
 def to_array(picture: PillowImage.Image, profile: bytes | None) -> Image:
@@ -69,9 +79,16 @@ def to_array(picture: PillowImage.Image, profile: bytes | None) -> Image:
     """
     if picture.mode in _SIXTEEN_BIT_GRAY:
         gray = np.asarray(picture).astype(np.uint16)[:, :, None]
-        return gray if profile is None else colour.array_to_srgb(gray, profile)
+        image = gray if profile is None else colour.array_to_srgb(gray, profile)
+        transparent = picture.info.get("transparency")
+        if not isinstance(transparent, int):
+            return image
+        alpha = np.where(gray == transparent, 0, 65535).astype(np.uint16)
+        if image.dtype == np.uint8:
+            alpha = (alpha >> 8).astype(np.uint8)
+        return np.concatenate([image, image, image, alpha], axis=2)
     if picture.mode in ("I", "F"):
-        return _from_32_bit(picture)
+        return checked(np.asarray(picture))[:, :, None]
     picture = _with_known_mode(picture)
     if profile is not None:
         picture = colour.pillow_to_srgb(picture, profile)
@@ -91,28 +108,33 @@ def _with_known_mode(picture: PillowImage.Image) -> PillowImage.Image:
     return picture.convert("L" if picture.mode == "1" else "RGB")
 
 
-def _from_32_bit(picture: PillowImage.Image) -> Image:
-    values: NDArray[np.float32] | NDArray[np.int32] = np.asarray(picture)
+def checked(values: NDArray[Any]) -> Image:
+    """uint16 from floats of 0 to 1, or from integers of 0 to 65535, of any width; the shape stays.
+
+    Raises `ItemError` for values outside, `NotFiniteError` for NaN and infinity.
+    """
     low, high = values.min(), values.max()
-    if picture.mode == "F":
+    bits = values.dtype.itemsize * 8
+    if values.dtype.kind == "f":
         if not (np.isfinite(low) and np.isfinite(high)):
             count = values.size - int(np.isfinite(values).sum())
             raise NotFiniteError(
-                f"32-bit float values from {low:g} to {high:g}, {count} of {values.size} NaN or infinite; "
-                "expected 0 to 1. Repair it, or leave it out."
+                f"{bits}-bit float values from {low:g} to {high:g}, {count} of {values.size} NaN or "
+                "infinite; expected 0 to 1. Repair it, or leave it out."
             )
         if low < 0 or high > 1:
             raise ItemError(
-                f"32-bit float values from {low:g} to {high:g}; expected 0 to 1. "
+                f"{bits}-bit float values from {low:g} to {high:g}; expected 0 to 1. "
                 "Rescale and save as 16-bit PNG."
             )
-        return (values * 65535 + 0.5).astype(np.uint16)[:, :, None]
+        # In 16 bits a half would be lost above 2048.
+        return (values.astype(np.promote_types(values.dtype, np.float32)) * 65535 + 0.5).astype(np.uint16)
     if low < 0 or high > 65535:
         raise ItemError(
-            f"32-bit integer values from {low} to {high}; expected 0 to 65535. "
+            f"{bits}-bit integer values from {low} to {high}; expected 0 to 65535. "
             "Rescale and save as 16-bit PNG."
         )
-    return values.astype(np.uint16)[:, :, None]
+    return values.astype(np.uint16)
 
 
 def _lab_to_srgb(picture: PillowImage.Image) -> PillowImage.Image:
@@ -122,10 +144,12 @@ def _lab_to_srgb(picture: PillowImage.Image) -> PillowImage.Image:
     return ImageCms.applyTransform(picture, transform) or picture.convert("RGB")
 
 
-def _unmultiplied(image: Image) -> Image:
+def unmultiplied(image: Image) -> Image:
+    """`image` (H, W, 4), uint8 or uint16, whose colours are multiplied by alpha, with plain colours."""
+    most = int(np.iinfo(image.dtype).max)
     alpha = np.maximum(image[:, :, 3:].astype(np.uint32), 1)
-    straight = (image[:, :, :3].astype(np.uint32) * 65535 + alpha // 2) // alpha
-    return np.concatenate([np.minimum(straight, 65535).astype(np.uint16), image[:, :, 3:]], axis=2)
+    straight = (image[:, :, :3].astype(np.uint32) * most + alpha // 2) // alpha
+    return np.concatenate([np.minimum(straight, most).astype(image.dtype), image[:, :, 3:]], axis=2)
 
 
 def _raw_mode(picture: PillowImage.Image) -> str:
@@ -133,11 +157,22 @@ def _raw_mode(picture: PillowImage.Image) -> str:
     return next((text for text in _decoder_arguments(picture) if isinstance(text, str)), "")
 
 
-def _largest_argument(picture: PillowImage.Image) -> int:
-    """The maximum value of a PPM, which its decoder is told; 255 where it is told none."""
+def largest_value(picture: PillowImage.Image, bits: int) -> int:
+    """The value that means white, as the file has it; asked for before the picture is loaded.
+
+    A PPM names it, and its decoder is told.
+    """
     if picture.format != "PPM":
-        return 255
+        return (1 << bits) - 1
     return max((value for value in _decoder_arguments(picture) if isinstance(value, int)), default=255)
+
+
+def place_transparency(picture: PillowImage.Image) -> None:
+    """Let the transparent gray of a PNG of 2 or 4 bits be of 8 bits, as Pillow makes its pixels."""
+    bits = {"L;2": 2, "L;4": 4}.get(_raw_mode(picture))
+    transparent = picture.info.get("transparency")
+    if picture.format == "PNG" and bits and isinstance(transparent, int):
+        picture.info["transparency"] = (transparent & (1 << bits) - 1) * 255 // ((1 << bits) - 1)
 
 
 def _decoder_arguments(picture: PillowImage.Image) -> tuple[object, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from p2pcli.io.camera_raw import raw_kind
+
 HEAD_BYTES = 512
 """How much of a file `sniff` wants to see."""
 
@@ -106,9 +108,10 @@ _OGG_VIDEO_MARKS = (b"theora", b"fishead", b"OVP80", b"BBCD")
 def sniff(head: bytes) -> Literal["image", "video"] | None:
     """The kind of file that begins with `head` (`HEAD_BYTES` of it), or None where the bytes do not tell.
 
-    Animated images (GIF, WebP, APNG) are images. TGA and a few others have no signature: None.
+    Animated images (GIF, WebP, APNG) are images, and so is camera raw, which reading refuses by name. TGA
+    and a few others have no signature: None.
     """
-    if head.startswith(_IMAGE_STARTS) or _is_weakly_marked_image(head):
+    if head.startswith(_IMAGE_STARTS) or _is_weakly_marked_image(head) or raw_kind(head):
         return "image"
     if head.startswith(_VIDEO_STARTS):
         return "video"
