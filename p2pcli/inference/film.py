@@ -37,6 +37,7 @@ def translate_film(
     """Translate the film of `task`; False where `stop` came before it was done or failed.
 
     A frame that cannot be translated shows the source and is counted. An unfinished film leaves nothing.
+    One that was cut short is written as far as it goes, and failed.
     Whatever goes wrong with it is one failed row, but `EnvironmentFaultError`, where the disk is full.
     """
     try:
@@ -56,11 +57,18 @@ def translate_film(
     if not completed:
         progress.unfinished_film = task.entry.relative
         return False
-    for text in (*reader.notes, *film.notes):
-        progress.note(text)
     progress.frames += film.written
     progress.frames_failed += film.failed
-    progress.written(task, marked)
+    cut = reader.cut_short
+    for text in (*reader.notes, *film.notes):
+        if text != cut:
+            progress.note(text)
+    if cut is None:
+        progress.written(task, marked)
+    else:
+        progress.incomplete(
+            task, marked, ItemError(f"{cut} What there is of it, {film.written:,} frames, is translated.")
+        )
     return True
 
 

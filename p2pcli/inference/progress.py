@@ -40,6 +40,13 @@ class Progress:
             self.outputs.append(str(task.output))
             self._advance(task)
 
+    def incomplete(self, task: Task, source_marked: dict[str, int], error: ItemError) -> None:
+        """`task.output` is in place, but its source lacks a part: failed; done again if that changes."""
+        self.ledger.finish(task.relative, task.output, source_marked)
+        with self.lock:
+            self.outputs.append(str(task.output))
+        self.failed(task, error, "read")
+
     def skipped(self, task: Task, reason: str) -> None:
         """`task` was left out."""
         with self.lock:

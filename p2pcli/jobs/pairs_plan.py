@@ -159,7 +159,8 @@ def build_plan(
 ) -> PairsPlan:
     """The plan for a listing. Films are opened to learn their frames' times; images are only named.
 
-    `limit` keeps the first so many items in order of their keys. After `stop` is set the plan stays short.
+    A film that was cut short is a failure beside those of its frames that are there. `limit` keeps the first
+    so many items in order of their keys. After `stop` is set the plan stays short.
     """
     groups: list[Group[Item]] = []
     failures: list[Failure] = []
@@ -170,13 +171,16 @@ def build_plan(
         if entry.kind == "video":
             observe(Advanced("plan", number, len(failures), entry.relative))
         try:
-            items = items_of(entry, sampling)
+            items, cut_short = items_of(entry, sampling)
         except Exception as error:  # the per-item border: the failure becomes a row
             # The row names its source already, and as it is below the folder that was given.
             message = str(error).removeprefix(f"{entry.path}: ") or type(error).__name__
             failures.append(Failure(entry.key, entry.relative, "read", type(error).__name__, message))
             count += 1
             continue
+        if cut_short is not None:
+            message = f"{cut_short} Its frames up to there are used."
+            failures.append(Failure(entry.key, entry.relative, "read", "ItemError", message))
         if limit is not None:
             items = items[: limit - count]
         count += len(items)
@@ -198,18 +202,22 @@ def build_plan(
     return PairsPlan(settings, shards, tuple(failures), skipped, described)
 
 
-def items_of(entry: Entry, sampling: Sampling) -> list[Item]:
-    """The item of an image, or those of a film's chosen frames. Raises `ItemError` for a film without any."""
+def items_of(entry: Entry, sampling: Sampling) -> tuple[list[Item], str | None]:
+    """The item of an image, or those of a film's chosen frames, and a sentence where the film was cut short.
+
+    Raises `ItemError` for a film without any frames.
+    """
     if entry.kind == "image":
-        return [Item(entry.key, str(entry.path), entry.relative)]
-    from p2pcli.io.video import frame_times, probe
+        return [Item(entry.key, str(entry.path), entry.relative)], None
+    from p2pcli.io.video import film_frames, probe
 
     info = probe(entry.path)
-    times = frame_times(entry.path)
-    return [
-        Item(f"{entry.key}/{position:06d}", str(entry.path), entry.relative, position, times[position])
-        for position in pick_frames(times, sampling, info.time_base)
+    film = film_frames(entry.path)
+    items = [
+        Item(f"{entry.key}/{position:06d}", str(entry.path), entry.relative, position, film.times[position])
+        for position in pick_frames(film.times, sampling, info.time_base)
     ]
+    return items, film.cut_short
 
 
 def cut_shards(assigned: dict[str, list[Item]]) -> tuple[Shard, ...]:

@@ -39,6 +39,7 @@ def make_clip(
     images: Sequence[NDArray[np.uint8]] | None = None,
     b_frames: int = 0,
     key_every: int = 12,
+    sound_seconds: float = 0.512,
 ) -> Path:
     """Write a film; RGB becomes YUV by `matrix` (H.273: 1, 5, 2 for untagged BT.601) and `colour_range`."""
     with av.open(str(path), "w") as output:
@@ -71,15 +72,15 @@ def make_clip(
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
         for number, track in enumerate(tracks):
-            _tone(output, track, 200 * (number + 1))
+            _tone(output, track, 200 * (number + 1), round(sound_seconds * 8000) // 1024 * 1024)
         if text is not None:
             _caption(output, text)
     return path
 
 
-def _tone(output: av.container.OutputContainer, track: av.AudioStream, hertz: int) -> None:
-    wave = np.sin(np.arange(4096) * hertz * 2 * np.pi / 8000).astype(np.float32) / 4
-    for start in range(0, 4096, 1024):
+def _tone(output: av.container.OutputContainer, track: av.AudioStream, hertz: int, samples: int) -> None:
+    wave = np.sin(np.arange(samples) * hertz * 2 * np.pi / 8000).astype(np.float32) / 4
+    for start in range(0, samples, 1024):
         frame = av.AudioFrame.from_ndarray(wave[None, start : start + 1024], format="fltp", layout="mono")
         frame.sample_rate, frame.pts = 8000, start
         output.mux(track.encode(frame))

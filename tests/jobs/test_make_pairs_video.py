@@ -16,6 +16,7 @@ from p2pcli.jobs.make_pairs import make_pairs
 
 def make_film(path: Path, *, frames: int, fps: int = 10, b_frames: int = 0) -> Path:
     """Frames that grow brighter with time, 64×48 px."""
+    path.parent.mkdir(exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=fps)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -100,6 +101,17 @@ def test_a_film_that_cannot_be_read_is_one_failed_item(film, tmp_path):
     report = make_pairs("edges", film.parent, tmp_path / "out", size=16, workers=1)
     assert [(failure.key, failure.stage) for failure in report.tally.failed] == [("broken", "read")]
     assert report.tally.planned == 6
+
+
+def test_the_frames_of_a_film_that_was_cut_short_are_used_and_the_film_failed(tmp_path):
+    film = make_film(tmp_path / "films/walk.mkv", frames=60)
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    report = make_pairs("gray", film.parent, tmp_path / "out", size=16, workers=1, every="10")
+    made = rows(tmp_path / "out")
+    assert 1 <= len(made) < 6
+    assert [(failure.key, failure.stage) for failure in report.tally.failed] == [("walk", "read")]
+    assert "it was cut short" in report.tally.failed[0].message
+    assert report.tally.planned == report.tally.done == len(made) + 1
 
 
 def test_one_film_is_split_by_time(film, tmp_path):

@@ -309,6 +309,21 @@ def test_a_film_in_a_folder_is_mirrored_among_the_pictures(tmp_path, tiny_model)
     assert translate(tmp_path / "in", model=model, output=tmp_path / "out").tally.written == 0
 
 
+def test_a_film_that_was_cut_short_is_written_as_far_as_it_goes_and_failed(tmp_path, tiny_model):
+    film(tmp_path / "in" / "whole.mkv")
+    cut = film(tmp_path / "in" / "cut.mkv", pts=tuple(range(0, 4000, 100)), sound=False)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    left, model = len(frame_times(cut)), tiny_model()
+    report = translate(tmp_path / "in", model=model, output=tmp_path / "out")
+    tally = report.tally
+    assert (tally.planned, tally.written, [row.stage for row in tally.failed]) == (2, 1, ["read"])
+    assert (report.exit_code, report.frames) == (ExitCode.ITEMS_FAILED, left + 5)
+    assert len(frame_times(tmp_path / "out" / "cut.mkv")) == left
+    assert "it was cut short" in tally.failed[0].message and f"{left} frames" in tally.failed[0].message
+    again = translate(tmp_path / "in", model=model, output=tmp_path / "out")
+    assert again.tally.skipped == {"done already": 2}
+
+
 def test_a_film_batch_by_batch_equals_frame_by_frame(tmp_path, tiny_model):
     source, model = film(tmp_path / "film.mp4", sound=False), tiny_model()
     for size in (1, 4):

@@ -3,16 +3,18 @@
 from p2pcli.io.video.colour import Colour
 from p2pcli.io.video.mux import CONTAINERS, output_suffix
 from p2pcli.io.video.probe import VideoInfo, probe
-from p2pcli.io.video.reader import Frame, FrameReader, frame_times, read_frames
+from p2pcli.io.video.reader import FilmFrames, Frame, FrameReader, film_frames, frame_times, read_frames
 from p2pcli.io.video.writer import VideoWriter
 
 __all__ = [
     "CONTAINERS",
     "Colour",
+    "FilmFrames",
     "Frame",
     "FrameReader",
     "VideoInfo",
     "VideoWriter",
+    "film_frames",
     "frame_times",
     "output_suffix",
     "probe",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -60,8 +59,6 @@ class VideoInfo:
     videos: int
     audio: int
     subtitles: int
-    announced_end: float | None = None
-    """Second at which the pictures end by the header; None where it says nothing of them alone."""
 
     @property
     def is_hdr(self) -> bool:
@@ -137,7 +134,6 @@ def describe(container: InputContainer, stream: VideoStream, frame: VideoFrame, 
         videos=len(container.streams.video),
         audio=len(container.streams.audio),
         subtitles=len(container.streams.subtitles),
-        announced_end=_announced_end(container, stream),
     )
 
 
@@ -178,15 +174,6 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
         f"{path}: not one frame can be decoded ({cause}). A film with at least one frame was expected: "
         "copy or download it again."
     )
-
-
-def _announced_end(container: InputContainer, stream: VideoStream) -> float | None:
-    # Transport and program streams have no header: their duration is what the file ends with, cut or not.
-    if container.format.name.startswith(("mov", "avi")) and stream.duration and stream.time_base:
-        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-    # Matroska's own duration is that of the longest stream.
-    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    return None if tag is None else int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
 
 
 def _seconds(container: InputContainer, stream: VideoStream) -> float | None:

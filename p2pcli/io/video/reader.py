@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 import av
 import numpy as np
@@ -20,14 +22,12 @@ from p2pcli.image import Image
 from p2pcli.io.video.clock import clock_of
 from p2pcli.io.video.colour import as_rgb
 from p2pcli.io.video.container import open_input, video_stream
+from p2pcli.io.video.extent import Extent
 from p2pcli.io.video.probe import VideoInfo, describe, probe
 from p2pcli.io.video.timing import FrameClock, Timed, packet_times
 
 CONSECUTIVE_FAILURES = 100
 """So many read errors in a row end the film: a demuxer that no longer advances would never end by itself."""
-
-_CUT_SECONDS = 0.5
-"""A film that ends so much before what its header announces was cut short; less is a matter of rounding."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,41 @@ class Frame:
     """True where the decoder filled in for data that was missing."""
 
 
+@dataclass(frozen=True)
+class FilmFrames:
+    """Every frame of a film, without its pixels."""
+
+    times: list[int]
+    """pts in order of presentation, in the film's time base: frame n has `times[n]`."""
+    cut_short: str | None
+    """A sentence where the film holds much less than its header announces."""
+
+
 def frame_times(path: Path | str) -> list[int]:
-    """The pts of every frame in order of presentation, in the film's time base.
+    """The pts of every frame in order of presentation, in the film's time base; see `film_frames`."""
+    return film_frames(path).times
+
+
+def film_frames(path: Path | str) -> FilmFrames:
+    """All frames' times, and whether they are all.
 
     Read from the packets, without decoding. Decodes only where packets do not tell; `timing` says when.
     """
     path = Path(path)
     with open_input(path) as container:
-        times = packet_times(container, video_stream(container, path))
+        stream = video_stream(container, path)
+        extent = Extent(container, stream, path)
+        time_base = Fraction(stream.time_base or 1)
+        times = packet_times(container, stream, extent.see)
     if times is not None and not clock_of(path).joints:
-        return times
+        longest = max((b - a for a, b in itertools.pairwise(times)), default=0)
+        return FilmFrames(times, _cut_short(path.name, extent, times[-1], longest, time_base))
     with FrameReader(path) as reader:
-        return [timed.pts for timed in reader.timed()]
+        times = []
+        for timed in reader.timed():
+            reader.reached(timed)
+            times.append(timed.pts)
+        return FilmFrames(times, reader.cut_short)
 
 
 def read_frames(
@@ -102,10 +125,10 @@ class FrameReader:
         """Frames of another size, scaled to the first frame's."""
         self.clock: FrameClock | None = None
         """What gave the frames read so far their times."""
-        self.cut_short: tuple[float, float] | None = None
-        """(second at which the film ended, second that its header announces) where that is much later."""
         self._deep = deep
         self._threads = threads
+        self._extent: Extent | None = None
+        self._is_read_through = False
         self._end_pts: int | None = None
         self._longest = 0
         self._reformatter = VideoReformatter()
@@ -154,14 +177,30 @@ class FrameReader:
         if self.clock is not None and self.info is not None and not self.clock.is_timed:
             rate = f"{float(self.info.fps):.5g} frames a second are taken"
             counted[f"{name}: stores no times for its frames; {rate}."] = 1
-        if self.cut_short is not None:
-            end, announced = self.cut_short
-            text = (
-                f"{name}: ends at {end:.1f} s of the {announced:.1f} s that its header announces: it was cut "
-                "short. Copy or download it again for the rest."
-            )
-            counted[text] = 1
+        if self.shortfall is not None:
+            counted[self.shortfall] = 1
         return (self.info.notes if self.info else ()) + tuple(text for text, n in counted.items() if n)
+
+    @property
+    def shortfall(self) -> str | None:
+        """A sentence where a film that was read to its end holds less than its header announces."""
+        if self.info is None or self._extent is None or self._end_pts is None or not self._is_read_through:
+            return None
+        missing = self._extent.shortfall(self._end_pts, self._longest, self.info.time_base)
+        return None if missing is None else f"{self.path.name}: {missing}"
+
+    @property
+    def cut_short(self) -> str | None:
+        """`shortfall`, where what is missing is too much for the film to count as read."""
+        if self.shortfall is None or self._extent is None or self.info is None or self._end_pts is None:
+            return None
+        is_cut = self._extent.is_incomplete(self._end_pts, self._longest, self.info.time_base)
+        return self.shortfall if is_cut else None
+
+    def reached(self, timed: Timed) -> None:
+        """Take note of how far a reading from the start has come."""
+        stood = 0 if self._end_pts is None else timed.pts - self._end_pts
+        self._end_pts, self._longest = timed.pts, max(self._longest, timed.duration or 0, stood)
 
     def timed(self, *, seek_to: int | None = None) -> Generator[Timed]:
         """Decoded frames with their times, from the start or from the key frame before `seek_to`."""
@@ -172,6 +211,7 @@ class FrameReader:
         stream.codec_context.thread_type = "AUTO"
         stream.codec_context.thread_count = self._threads
         clock = self.clock = FrameClock(container, stream)
+        self._extent, self._is_read_through, self._end_pts = Extent(container, stream, self.path), False, None
         # Where the clock starts anew, one timestamp leads to several places.
         if seek_to is not None and not clock_of(self.path).joints:
             # Size, colour and rotation are those of the film's first frame, wherever reading begins.
@@ -186,6 +226,7 @@ class FrameReader:
             count += 1
             yield from clock.push(frame)
         yield from clock.flush()
+        self._is_read_through = seek_to is None
         if not count and seek_to is None:
             raise ItemError(
                 f"{self.path}: not one frame can be decoded ({self.damaged} packets are damaged). A film "
@@ -210,10 +251,13 @@ class FrameReader:
         failures, clock = 0, clock_of(self.path)
         while failures < CONSECUTIVE_FAILURES:
             try:
-                for packet in container.demux(stream):
+                for packet in container.demux():
                     failures = 0
-                    clock.place(packet)
-                    yield packet
+                    if self._extent is not None:
+                        self._extent.see(packet)
+                    if packet.stream_index == stream.index:
+                        clock.place(packet)
+                        yield cast("av.Packet[VideoStream]", packet)
                 return
             except av.FFmpegError:
                 self.damaged += 1
@@ -225,29 +269,14 @@ class FrameReader:
         for timed in self.timed():
             if stop is not None and timed.pts >= stop:
                 break
-            self._end_pts, self._longest = timed.pts, max(self._longest, self._stood(timed))
+            self.reached(timed)
             if start is not None and timed.pts < start:
                 continue
             frame = self._converted(timed, index)
             if frame is not None:
                 yield frame
             index += 1
-        else:
-            self._compare_with_header()
         self._finish()
-
-    def _stood(self, timed: Timed) -> int:
-        """How long the frame before stood, or this one says to stand."""
-        return max(timed.duration or 0, 0 if self._end_pts is None else timed.pts - self._end_pts)
-
-    def _compare_with_header(self) -> None:
-        info, last = self.info, self._end_pts
-        if info is None or info.announced_end is None or last is None:
-            return
-        end = float(last * info.time_base)
-        # The last frame of a slide show may stand as long as any, which not every container stores.
-        if info.announced_end - end > max(_CUT_SECONDS, float(2 * self._longest * info.time_base)):
-            self.cut_short = (end, info.announced_end)
 
     def _exactly(self, wanted: list[int]) -> Generator[Frame]:
         """The wanted frames: by seeking, then, from the first that seeking missed, from the start."""
@@ -338,3 +367,9 @@ def upright(image: Image, rotation: int, *, mirrored: bool = False) -> Image:
     if rotation:
         image = np.rot90(image, k=-(rotation // 90))
     return np.ascontiguousarray(image)
+
+
+def _cut_short(name: str, extent: Extent, last: int, longest: int, time_base: Fraction) -> str | None:
+    if not extent.is_incomplete(last, longest, time_base):
+        return None
+    return f"{name}: {extent.shortfall(last, longest, time_base)}"

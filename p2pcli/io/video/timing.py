@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 from av import VideoFrame
@@ -203,8 +204,12 @@ def frame_rate(stream: VideoStream) -> Fraction:
     return Fraction(average or stream.guessed_rate or stream.base_rate or 25)
 
 
-def packet_times(container: InputContainer, stream: VideoStream) -> list[int] | None:
+def packet_times(
+    container: InputContainer, stream: VideoStream, see: Callable[[Packet[Any]], None]
+) -> list[int] | None:
     """Sorted pts of the packets that give frames, without decoding; None where only decoding can tell.
+
+    `see` is shown every packet, of all streams.
 
     That is so where times are absent or repeated, where the clock starts anew, where no key frame opens the
     film, where a packet is damaged, and where only the order of decoding is stored.
@@ -217,8 +222,9 @@ def packet_times(container: InputContainer, stream: VideoStream) -> list[int] | 
     first_key: int | None = None
     last_dts: int | None = None
     try:
-        for packet in container.demux(stream):
-            if packet.size == 0 or packet.is_discard:
+        for packet in container.demux():
+            see(packet)
+            if packet.stream_index != stream.index or packet.size == 0 or packet.is_discard:
                 continue
             if packet.pts is None or packet.is_corrupt:
                 return None
