@@ -217,7 +217,8 @@ def test_frames_that_change_size_are_scaled_to_the_first(tmp_path: Path) -> None
     with read_frames(path) as reader:
         assert [frame.image.shape for frame in reader] == [(48, 64, 3)] * 2
         assert reader.resized == 1
-        assert any("another size" in note for note in reader.notes)
+        (note,) = (note for note in reader.notes if "another size" in note)
+        assert "1 frames have another size (32×24 px)" in note and "the first's, 64×48 px" in note
 
 
 def test_a_film_cut_short_gives_the_frames_that_are_left(tmp_path: Path) -> None:
@@ -243,6 +244,15 @@ def test_damaged_packets_do_not_end_the_film(tmp_path: Path) -> None:
     with read_frames(clip) as reader:
         assert len(list(reader)) == 19
         assert reader.damaged == 1
+
+
+def test_interlaced_frames_are_said_to_be_woven(tmp_path: Path) -> None:
+    path = make_clip(
+        tmp_path / "tape.dv", codec="dvvideo", size=(720, 576), pts=range(2), time_base=Fraction(1, 25)
+    )
+    with read_frames(path) as reader:
+        assert len(list(reader)) == reader.woven == 2
+    assert ["woven" in note for note in reader.notes if "interlaced" in note] == [True]
 
 
 def test_streams_are_counted(tmp_path: Path) -> None:

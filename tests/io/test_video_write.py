@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from clips import HEIGHT, VFR, WIDTH, make_clip, picture
 
 from p2pcli.errors import EnvironmentFaultError, ItemError, UsageError
@@ -112,6 +113,58 @@ def test_titles_and_chapters_are_kept(tmp_path: Path) -> None:
         assert [chapter["metadata"]["title"] for chapter in out.chapters()] == ["one"]
 
 
+def described(path: Path) -> Path:
+    """A film each of whose streams has a language, a title and a disposition of its own."""
+    plain = make_clip(path.with_name(f"plain{path.suffix}"), sounds=2, subtitle=path.suffix == ".mp4")
+    words = [("fra", "Image", 1), ("deu", "Ton", 0), ("eng", "Commentary", 9), ("spa", "Forced", 65)]
+    with av.open(str(plain)) as old, av.open(str(path), "w") as new:
+        copies = []
+        for stream, (language, title, disposition) in zip(old.streams, words, strict=False):
+            copies.append(new.add_stream_from_template(stream))
+            copies[-1].metadata.update(language=language, title=title)
+            copies[-1].disposition = Disposition(disposition)
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                new.mux(packet)
+    return path
+
+
+def words_of(path: Path) -> list[tuple[str, str, str, int]]:
+    with av.open(str(path)) as film:
+        return [
+            (
+                stream.type,
+                stream.metadata["language"],
+                # What mp4 and mov are read with is "name".
+                stream.metadata.get("title") or stream.metadata["name"],
+                int(stream.disposition),
+            )
+            for stream in film.streams
+        ]
+
+
+@pytest.mark.parametrize(("before", "after"), [(".mkv", ".mkv"), (".mp4", ".mp4"), (".mkv", ".mp4")])
+def test_every_stream_keeps_its_language_title_and_disposition(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    source = described(tmp_path / f"in{before}")
+    rewrite(source, tmp_path / f"out{after}")
+    expected = words_of(source)
+    assert [row[:3] for row in expected[:3]] == [
+        ("video", "fra", "Image"),
+        ("audio", "deu", "Ton"),
+        ("audio", "eng", "Commentary"),
+    ]
+    assert words_of(tmp_path / f"out{after}") == expected
+
+
+def test_a_title_that_mp4_has_is_one_in_matroska(tmp_path: Path) -> None:
+    source = described(tmp_path / "in.mp4")
+    rewrite(source, tmp_path / "out.mkv")
+    assert words_of(tmp_path / "out.mkv") == words_of(source)[:3]
+
+
 def test_sound_ends_with_the_last_frame_where_asked(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mkv", sounds=1)
     like = probe(source)
@@ -156,6 +209,21 @@ def test_an_untagged_source_is_written_with_the_guessed_colour_named(tmp_path: P
     assert probe(source).colour.guessed
     colour = probe(tmp_path / "out.mp4").colour
     assert (colour.matrix, colour.primaries, colour.transfer) == ("bt601", 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("size", "matrix", "expected"),
+    [((720, 576), 2, 5), ((352, 288), 2, 5), ((720, 480), 2, 6), ((64, 48), 5, 5), ((64, 48), 6, 6)],
+    ids=["pal", "half pal", "ntsc", "named bt470bg", "named smpte170m"],
+)
+def test_standard_definition_is_tagged_by_its_lines_or_its_name(
+    tmp_path: Path, size: tuple[int, int], matrix: int, expected: int
+) -> None:
+    source = make_clip(tmp_path / "in.mp4", pts=[0], size=size, matrix=matrix)
+    rewrite(source, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        frame = next(out.decode(video=0))
+    assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (expected, expected, 6)
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])

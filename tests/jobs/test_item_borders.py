@@ -159,7 +159,7 @@ def test_a_film_that_cannot_be_written_ends_the_run_only_where_the_machine_refus
     [
         ("p2pcli.jobs.pairs_worker.read_image", "bad.png"),
         ("p2pcli.io.video.probe", "bad.mp4"),
-        ("p2pcli.io.video.frame_times", "bad.mp4"),
+        ("p2pcli.io.video.film_frames", "bad.mp4"),
         ("p2pcli.io.video.read_frames", "bad.mp4"),
         ("p2pcli.jobs.pairs_worker._film_sha256", "bad.mp4"),
     ],

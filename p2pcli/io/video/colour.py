@@ -31,6 +31,11 @@ Range = Literal["limited", "full"]
 UNSPECIFIED = 2
 """What H.273 writes for a matrix, primaries or transfer that nobody named."""
 
+BT470BG = 5
+"""The number of PAL's matrix, which differs from NTSC's (6) in name alone."""
+PAL_LINES = (288, 576)
+"""Heights of PAL pictures: BT.601's 625-line primaries are theirs where a film names none."""
+
 MATRICES: dict[int, Matrix] = {
     0: "gbr",
     1: "bt709",
@@ -116,6 +121,9 @@ def colour_of(frame: VideoFrame) -> Colour:
     if frame.format.name.startswith(("gray", "mono")) and not is_named:
         is_full = True
     named, primaries = int(frame.colorspace), int(frame.color_primaries)
+    is_pal = named == BT470BG or (named == UNSPECIFIED and frame.height in PAL_LINES)
+    if primaries == UNSPECIFIED and is_pal:
+        primaries = int(ColorPrimaries.BT470BG)
     matrix = DERIVED.get(primaries) if named == 12 else MATRICES.get(named)
     return Colour(
         matrix or guess_matrix(frame.width, frame.height),

@@ -24,6 +24,12 @@ PACKETS_TO_FIRST_FRAME = 2000
 
 INTERLACED_ORDERS = frozenset({2, 3, 4, 5})
 
+WOVEN = (
+    "the two fields of a frame are used woven into one picture, and so written, as progressive. Where motion "
+    "shows combs, deinterlace first (ffmpeg -i FILM -vf bwdif OUT.mkv)."
+)
+"""What is done with interlaced frames, as the end of a sentence."""
+
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -76,7 +82,7 @@ class VideoInfo:
             f"{name}: names matrix {self.colour.unknown_matrix} for its colours, which nothing is known of; "
             f"{self.colour.matrix} is taken.": self.colour.unknown_matrix is not None,
             f"{name}: transparency is ignored.": self.alpha,
-            f"{name}: interlaced; frames are used as they are, fields together.": self.interlaced,
+            f"{name}: interlaced; {WOVEN}": self.interlaced,
             f"{name}: {self.videos} video streams; the first is used.": self.videos > 1,
         }
         return tuple(text for text, holds in facts.items() if holds)

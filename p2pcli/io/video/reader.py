@@ -23,7 +23,7 @@ from p2pcli.io.video.clock import clock_of
 from p2pcli.io.video.colour import as_rgb
 from p2pcli.io.video.container import open_input, video_stream
 from p2pcli.io.video.extent import Extent
-from p2pcli.io.video.probe import VideoInfo, describe, probe
+from p2pcli.io.video.probe import WOVEN, VideoInfo, describe, probe
 from p2pcli.io.video.timing import FrameClock, Timed, packet_times
 
 CONSECUTIVE_FAILURES = 100
@@ -123,6 +123,9 @@ class FrameReader:
         self.missing: list[int] = []
         self.resized = 0
         """Frames of another size, scaled to the first frame's."""
+        self.woven = 0
+        """Frames that hold two fields."""
+        self._other_sizes: dict[tuple[int, int], None] = {}
         self.clock: FrameClock | None = None
         """What gave the frames read so far their times."""
         self._deep = deep
@@ -166,11 +169,13 @@ class FrameReader:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on what was changed or could not be used so far."""
+        is_known = self.info is not None and self.info.interlaced
         name, restamped = self.path.name, self.clock.restamped if self.clock else 0
         counted = {
             f"{name}: {self.damaged} damaged packets or frames were skipped.": self.damaged,
             f"{name}: {self.concealed} frames are partly damaged.": self.concealed,
-            f"{name}: {self.resized} frames have another size and were scaled to the first's.": self.resized,
+            f"{name}: {self._resizing()}": self.resized,
+            f"{name}: {self.woven} frames are interlaced; {WOVEN}": self.woven and not is_known,
             f"{name}: {restamped} frames had no usable timestamp and got one.": restamped,
             f"{name}: {len(self.missing)} asked frames are not there.": len(self.missing),
         }
@@ -180,6 +185,17 @@ class FrameReader:
         if self.shortfall is not None:
             counted[self.shortfall] = 1
         return (self.info.notes if self.info else ()) + tuple(text for text, n in counted.items() if n)
+
+    def _resizing(self) -> str:
+        info = self.info
+        if info is None:
+            return ""
+        is_turned = info.rotation in (90, 270)
+        sizes = [f"{h}×{w}" if is_turned else f"{w}×{h}" for w, h in self._other_sizes]
+        return (
+            f"its size changes midway; {self.resized} frames have another size ({', '.join(sizes)} px) and "
+            f"were scaled to the first's, {info.width}×{info.height} px."
+        )
 
     @property
     def shortfall(self) -> str | None:
@@ -337,6 +353,8 @@ class FrameReader:
         assert info is not None
         if (frame.width, frame.height) != (info.coded_width, info.coded_height):
             self.resized += 1
+            self._other_sizes[frame.width, frame.height] = None
+        self.woven += frame.interlaced_frame
         try:
             image = as_rgb(
                 frame,

@@ -26,6 +26,9 @@ OWN_TAGS = frozenset(
 )
 """Metadata that describes the source file and would be untrue of the written one."""
 
+_OF_CODED_PICTURES = ("bps", "number_of_", "_statistics_", "duration", "timecode", "rotate")
+"""What tags begin with that are untrue of pictures that are coded anew."""
+
 
 class SideStreams:
     """Carries the packets of a source's sound, subtitles and attachments into an output, as time advances.
@@ -86,6 +89,14 @@ class SideStreams:
                 f"{self._path.name}: {self.dropped + damaged} packets of sound or subtitles were damaged or "
                 "had no usable time."
             )
+
+    def describe_pictures(self, copy: Stream) -> None:
+        """Give the stream of new pictures the language, title and disposition of the source's."""
+        pictures = video_stream(self._source, self._path)
+        _describe(copy, pictures)
+        for key in list(copy.metadata):
+            if key.lower().startswith(_OF_CODED_PICTURES):
+                del copy.metadata[key]
 
     def close(self) -> None:
         """Close the source."""
@@ -200,7 +211,10 @@ def origin_of(source: InputContainer) -> Fraction:
 
 
 def _describe(copy: Stream, stream: Stream) -> None:
-    copy.metadata.update(_kept(stream.metadata))
+    tags = _kept(stream.metadata)
+    # The title of a track as mp4 and mov are read, though not as they are written.
+    name = tags.pop("name", None)
+    copy.metadata.update(tags if name is None else {"title": name, **tags})
     copy.disposition = stream.disposition
 
 

@@ -189,6 +189,7 @@ class VideoWriter:
         self._shift = 0
         if self._side is not None:
             self._stack.callback(self._side.close)
+            self._side.describe_pictures(stream)
             self._shift = round(self._side.origin / picture.time_base)
         self._output.start_encoding()
 
