@@ -50,7 +50,8 @@ def _matrix(device: torch.device) -> Tensor:
 
 @functools.cache
 def _inverse(device: torch.device) -> Tensor:
-    return torch.linalg.inv(torch.tensor(_TO_XYZ)).to(device)
+    inverse: Tensor = torch.linalg.inv(torch.tensor(_TO_XYZ)).to(device)
+    return inverse
 
 
 @functools.cache
