@@ -12,8 +12,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from p2pcli.errors import UsageError
+
 Image: TypeAlias = NDArray[Any]
 """`H×W×C`, uint8 (or uint16 where the file has it), C in {1, 3, 4}, RGB order, upright, sRGB."""
+
+Colour: TypeAlias = tuple[int, int, int]
+"""Red, green and blue, 0 to 255, sRGB."""
 
 Fit = Literal["crop", "pad", "stretch", "inside", "source"]
 """How a picture comes to a size: cover and centre-crop; contain and pad by reflection; ignore the aspect;
@@ -134,10 +139,40 @@ def as_rgb8(image: Image, *, background: int = 255) -> Image:
     if image.shape[2] == 1:
         return np.repeat(image, 3, axis=2)
     if image.shape[2] == 4:
-        alpha = image[:, :, 3:].astype(np.uint16)
-        mixed: Image = image[:, :, :3].astype(np.uint16) * alpha + background * (255 - alpha)
-        image = ((mixed + 127) // 255).astype(np.uint8)
+        return over(image, (background,) * 3)
     return image
+
+
+def over(image: Image, background: Colour) -> Image:
+    """`image` (H, W, 4), colours not multiplied by alpha, upon `background`: (H, W, 3) of the same dtype."""
+    top = int(np.iinfo(image.dtype).max)
+    # The largest product and what rounds it just fit.
+    wide: Any = np.uint16 if top == 255 else np.uint32
+    alpha: Image = image[:, :, 3:].astype(wide)
+    behind: Image = np.array([value * (top // 255) for value in background], wide)
+    mixed: Image = image[:, :, :3].astype(wide) * alpha + behind * (top - alpha)
+    rounded: Image = (mixed + top // 2) // top
+    return rounded.astype(image.dtype)
+
+
+def colour_of(value: str | int) -> Colour:
+    """The colour that "white", "#ff8800" or a gray from 0 to 255 means. Raises `UsageError` for others."""
+    from PIL import ImageColor
+
+    text = str(value).strip()
+    if text.isascii() and text.isdigit():
+        found: tuple[int, ...] = (int(text),) * 3 if len(text) < 4 and int(text) <= 255 else ()
+    else:
+        try:
+            found = ImageColor.getrgb(text)
+        except ValueError:
+            found = ()
+    if len(found) != 3:
+        raise UsageError(
+            f"no colour '{text}'. Expected a name such as white or black, #rrggbb, or a gray from 0 to 255."
+        )
+    red, green, blue = found
+    return red, green, blue
 
 
 def as_gray8(image: Image) -> Image:

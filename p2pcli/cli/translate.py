@@ -92,6 +92,16 @@ def translate(
             rich_help_panel=MODE_PANEL,
         ),
     ] = "auto",
+    background: Annotated[
+        str,
+        typer.Option(
+            "--background",
+            metavar="COLOUR",
+            help="What the network sees behind transparent pictures: white, black, #rrggbb, 0 to 255. The "
+            "result is as transparent as its source.",
+            rich_help_panel=MODE_PANEL,
+        ),
+    ] = "white",
     precision: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
         typer.Option("--precision", help="Number format of the network.", rich_help_panel=MODE_PANEL),
@@ -163,6 +173,7 @@ def translate(
             prepare=prepare,
             direction=direction,
             look=look,
+            background=background,
             encoding=encoding,
             quality=quality,
             max_pixels=max_pixels,

@@ -1,4 +1,4 @@
-"""Pictures as a network takes them, and its results as pictures again: channels, padding, cropping, alpha."""
+"""Pictures as a network takes them, and its results as pictures again: channels, padding, cropping."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from p2pcli.errors import UsageError
-from p2pcli.image import Image, as_gray8, as_rgb8, resize
+from p2pcli.image import Image, as_gray8, as_rgb8, over
 from p2pcli.io.codec import read_image
 from p2pcli.io.places import path_of
 
@@ -49,19 +49,15 @@ def _from_pillow(image: PillowImage) -> Image:
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
-def as_images(made: Image, inputs: Sequence[Image], sources: Sequence[Image], *, scale: int) -> list[Image]:
-    """Crop to the size of `inputs` times `scale`; dtype and alpha come from `sources`."""
+def as_images(made: Image, inputs: Sequence[Image], *, scale: int) -> list[Image]:
+    """Each of `made` (B, H, W, C) without what was padded: as large as its input, times `scale`."""
     results = []
-    for image, seen, source in zip(made, inputs, sources, strict=True):
+    for image, seen in zip(made, inputs, strict=True):
         height, width = seen.shape[0] * scale, seen.shape[1] * scale
         # In steps of the input's pixels, as it was padded.
         left, top = (image.shape[1] - width) // (2 * scale), (image.shape[0] - height) // (2 * scale)
         left, top = left * scale, top * scale
         cropped = image[top : top + height, left : left + width]
-        if source.shape[2] == 4 and source.shape[:2] == seen.shape[:2]:
-            colours = np.repeat(cropped, 3, axis=2) if cropped.shape[2] == 1 else cropped
-            alpha = resize(source[:, :, 3:], width, height, kernel="bicubic")
-            cropped = np.concatenate([colours, alpha], axis=2)
         results.append(np.ascontiguousarray(cropped))
     return results
 
@@ -77,15 +73,14 @@ def pad(batch: Tensor, sides: tuple[int, int, int, int], *, shorter: int) -> Ten
 
 
 def with_channels(image: Image, channels: int) -> Image:
-    """`image` with 1 or 3 channels, without alpha; uint16 stays uint16."""
+    """`image` with 1 or 3 channels, what has alpha over white; uint16 stays uint16."""
     if image.shape[2] == channels:
         return image
     if image.dtype == np.uint8:
         return as_gray8(image) if channels == 1 else as_rgb8(image)
     colours = image
     if image.shape[2] == 4:
-        opacity = image[:, :, 3:].astype(np.float64) / 65535
-        colours = np.rint(image[:, :, :3] * opacity + 65535 * (1 - opacity)).astype(np.uint16)
+        colours = over(image, (255, 255, 255))
     if colours.shape[2] == channels:
         return colours
     if colours.shape[2] == 1:

@@ -9,7 +9,7 @@ import numpy as np
 
 from p2pcli.errors import EnvironmentFaultError
 from p2pcli.events import Stop
-from p2pcli.image import Image, as_rgb8
+from p2pcli.image import Colour, Image, as_rgb8, over
 from p2pcli.inference.beside import extras_beside, key_with_class
 from p2pcli.inference.ledger import source_mark
 from p2pcli.inference.outputs import Task
@@ -73,7 +73,7 @@ def translate_pictures(
             return
         assert outcome.loaded is not None and outcome.result is not None
         try:
-            _store(task, outcome.result, progress, quality=quality)
+            _store(task, outcome.result, progress, quality=quality, background=translator.background)
         except EnvironmentFaultError:
             raise
         except Exception as error:  # the per-image border
@@ -98,9 +98,9 @@ def _weight(picture: Picture) -> int:
     return picture.source.nbytes + picture.prepared.nbytes
 
 
-def _store(task: Task, image: Image, progress: Progress, *, quality: int) -> None:
+def _store(task: Task, image: Image, progress: Progress, *, quality: int, background: Colour) -> None:
     suffix = task.output.suffix
-    held, lost = fitted(image, suffix)
+    held, lost = fitted(image, suffix, background=background)
     if lost:
         progress.note(f"{task.entry.relative}: {lost}, which '{suffix}' cannot hold", level="detail")
     # OpenCV's own way of PNG: a third of the time of zlib at level 3 for files some 8 % larger.
@@ -109,8 +109,11 @@ def _store(task: Task, image: Image, progress: Progress, *, quality: int) -> Non
     write_bytes(task.output, data)
 
 
-def fitted(image: Image, suffix: str) -> tuple[Image, str]:
-    """`image` as a file with this suffix can hold it, and what was lost: "" or such as "transparency"."""
+def fitted(image: Image, suffix: str, *, background: Colour) -> tuple[Image, str]:
+    """`image` as a file with this suffix can hold it, and what was lost: "" or such as "transparency".
+
+    Without alpha it is shown over `background`: colours below alpha are nothing to look at.
+    """
     form = ENCODABLE[suffix.lower()]
     lost = []
     if image.dtype == np.uint16 and not form.holds_16_bit:
@@ -118,7 +121,7 @@ def fitted(image: Image, suffix: str) -> tuple[Image, str]:
         image = ((wide * 255 + 32767) // 65535).astype(np.uint8)
         lost.append("16 bits became 8")
     if image.shape[2] == 4 and 4 not in form.channels:
-        image = np.ascontiguousarray(image[:, :, :3])
+        image = over(image, background)
         lost.append("transparency is left out")
     if image.shape[2] == 1 and 1 not in form.channels:
         image = np.repeat(image, 3, axis=2) if image.dtype == np.uint16 else as_rgb8(image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from p2pcli.conditions import as_picture, channels_of, further_layers, input_planes, main_layers
+from p2pcli.conditions import further_layers, input_planes, main_layers
 from p2pcli.errors import UsageError
-from p2pcli.image import Image, resize
+from p2pcli.image import Colour, Image, colour_of, over
 from p2pcli.inference.batch_invariance import batch_invariant
+from p2pcli.inference.completion import completed
 from p2pcli.inference.device import choose_device, describe_device
 from p2pcli.inference.fitting import Picture, as_images, pad, picture_of, runs_of_equals, with_channels
 from p2pcli.inference.looks import Looks, looks_in
@@ -23,6 +25,7 @@ from p2pcli.inference.needs import bytes_per_pixel, memory_for
 from p2pcli.inference.outside import dtype_for, is_from_outside, read_outside, require_no_modes, tiling_for
 from p2pcli.inference.precision import pick_dtype, reduced_copy
 from p2pcli.inference.preparation import Preparation, Prepare, preparation_for
+from p2pcli.inference.soft_edges import with_alpha
 from p2pcli.inference.tiling import TILE_BYTES, Tiling, run_in_tiles
 from p2pcli.io.places import path_of
 from p2pcli.nets.blocks import SizeNeeds, Statistics
@@ -43,6 +46,7 @@ def load_model(
     direction: str | None = None,
     look: str | int | Path = "auto",
     seed: int = 0,
+    background: str | int = "white",
 ) -> Translator:
     """The translator stored in a model file, or in a run folder (see `model_in`).
 
@@ -52,7 +56,8 @@ def load_model(
     maker that made the training inputs (see `preparation_for`). `direction`, "AtoB" or "BtoA", chooses one
     of the two generators of an unpaired model; None: AtoB. `look` chooses among the results that a model with
     an encoder has for one input (see `looks_in`): "auto", "sample", "photo", a number, or the file of a photo
-    whose look is taken. Raises `UsageError` where the file is no model, does not hold that direction or has
+    whose look is taken. `background` ("white", "#ff8800", a gray from 0 to 255) is what it sees behind
+    pictures with alpha. Raises `UsageError` where the file is no model, does not hold that direction or has
     no such look, `EnvironmentFaultError` where the device or spandrel is not there.
     """
     where = choose_device(device)
@@ -61,6 +66,7 @@ def load_model(
         raise UsageError(f"no batch-norm statistics '{statistics}'. Known: sample, running.")
     if not 0 <= seed <= MAX_SEED:
         raise UsageError(f"seed {seed}: expected 0 to {MAX_SEED}.")
+    behind = colour_of(background)
     file = model_in(path_of(path, "model"))
     if is_from_outside(file):
         require_no_modes(
@@ -71,7 +77,8 @@ def load_model(
             maker=prepare == "maker",
             look=look != "auto",
         )
-        return _outside_translator(file, where, dtype, is_asked=precision != "auto", seed=seed)
+        is_asked = precision != "auto"
+        return _outside_translator(file, where, dtype, is_asked=is_asked, seed=seed, background=behind)
     state, recipe, info = read_model(file)
     if info.role != "generator":
         raise UsageError(
@@ -99,11 +106,12 @@ def load_model(
         dropout=dropout,
         preparation=preparation_for(recipe, info, prepare=prepare, seed=seed),
         seed=seed,
+        background=behind,
     )
 
 
 def _outside_translator(
-    file: Path, where: torch.device, dtype: torch.dtype, *, is_asked: bool, seed: int
+    file: Path, where: torch.device, dtype: torch.dtype, *, is_asked: bool, seed: int, background: Colour
 ) -> Translator:
     """The translator of a model of another project."""
     outside = read_outside(file)
@@ -123,6 +131,7 @@ def _outside_translator(
         dtype=dtype,
         input_dtype=torch.float32,
         seed=seed,
+        background=background,
     )
 
 
@@ -150,6 +159,7 @@ class Translator:
         tiling: Tiling | None = None,
         about: str = "",
         looks: Looks | None = None,
+        background: Colour = (255, 255, 255),
     ) -> None:
         self.network = network
         """float32 (B, C, H, W) in [-1, 1] → the same, `scale` times as large, for sides that `size_needs`
@@ -175,6 +185,8 @@ class Translator:
         """A sentence on a model of another project, with its licence."""
         self.looks = looks
         """Chooses among several results for one input; None: there is one."""
+        self.background = background
+        """What a network sees through a picture's alpha."""
         self._running = running
         self._input_dtype = input_dtype or dtype
 
@@ -232,18 +244,13 @@ class Translator:
         size = "" if self.recipe is None else f", trained{made} at {self.data.size} px"
         return f"<Translator {self.path}: {network}{size}; {self.describe()}>"
 
-    def __call__(
-        self,
-        image: Picture,
-        *,
-        key: str = "",
-        extras: Mapping[str, Image] | None = None,
-    ) -> Image:
+    def __call__(self, image: Picture, *, key: str = "", extras: Mapping[str, Image] | None = None) -> Image:
         """The translation of `image`: (H, W, C) or (H, W), uint8 or uint16, C in {1, 3, 4}, RGB; or a Pillow
         image, or the path of a file.
 
         Gives (H, W, C) of the same dtype: C is the model's (3, or 1 for a gray target), and 4 where the
-        source has alpha, which is carried over. `key` names the picture where something is drawn at random,
+        source has alpha: the network sees it over `background`, the result has the same alpha, and colours
+        without the background. `key` names the picture where something is drawn at random,
         and its class as CLASS/NAME; `extras` holds the further pictures that a model may ask for
         (`recipe.data.further_pictures`), each (H, W, C), and as "target" a photo whose look the result takes,
         in a model with an encoder. What becomes of label maps, holes and lightness is the recipe's [data]; a
@@ -277,6 +284,8 @@ class Translator:
                 f"{self.path}: its network sees {channels} channels and makes {made} (labels, several "
                 "pictures); a picture has 1 or 3. Feed it tensors: load_model(path).network."
             )
+        if image.shape[2] == 4 and not self.data.mask and self.data.labels is None:
+            image = over(image, self.background)
         if self.preparation.apply is not None:
             image = self.preparation.apply(image, key)
         if not self._is_packed:
@@ -312,9 +321,11 @@ class Translator:
         with inference_mode(self._running, statistics=self.statistics, dropout=self.dropout):
             if self._is_packed:
                 outputs = self._drawn(batch, keys[0], self._looks_of(inputs, keys))
-                return self._completed(outputs, inputs, sources)
-            made = self._made(batch, keys[0], dtype=sources[0].dtype)
-        return as_images(made, inputs, sources, scale=self.scale)
+                images = list(map(partial(completed, data=self.data), outputs, inputs, sources))
+            else:
+                made = self._made(batch, keys[0], dtype=sources[0].dtype)
+                images = as_images(made, inputs, scale=self.scale)
+            return list(map(self._with_alpha, images, sources, keys))
 
     @property
     def _must_go_one_by_one(self) -> bool:
@@ -333,27 +344,19 @@ class Translator:
 
         return whole(batch) if self.tiling is None else run_in_tiles(batch, whole, self.tiling)
 
-    def _completed(self, outputs: Tensor, inputs: Sequence[Image], sources: Sequence[Image]) -> list[Image]:
-        """Results as pictures: with the source's lightness, around holes the source itself."""
-        data, results = self.data, []
-        for output, packed, source in zip(outputs, inputs, sources, strict=True):
-            height, width = packed.shape[:2]
-            left, top = (output.shape[2] - width) // 2, (output.shape[1] - height) // 2
-            cropped = output[None, :, top : top + height, left : left + width]
-            picture = as_picture(cropped, stacked([packed]).to(self.device), data)
-            is_map = data.labels is not None
-            image = to_images(picture, dtype=np.uint8 if is_map else source.dtype)[0]
-            if self.size_needs.exact is not None:
-                image = resize(image, source.shape[1], source.shape[0], kernel="bicubic")
-            if data.mask:
-                # From the source itself, which may have 16 bits: what is not in a hole stays as it is.
-                hole = packed[:, :, channels_of(data)["hole"]] > 0
-                opaque = source[:, :, :3] if source.shape[2] == 4 else source
-                image = np.where(hole, image, with_channels(opaque, image.shape[2]))
-            elif source.shape[2] == 4 and not is_map:
-                image = np.concatenate([with_channels(image, 3), source[:, :, 3:]], axis=2)
-            results.append(np.ascontiguousarray(image))
-        return results
+    def _with_alpha(self, made: Image, source: Image, key: str) -> Image:
+        """`made` with the alpha of `source`, where it has one and the model makes none of its own."""
+        data = self.data
+        if source.shape[2] != 4 or made.shape[2] == 4 or data.mask or data.labels is not None:
+            return made
+
+        def network(picture: Image) -> Image:
+            seen = [with_channels(picture, data.input_channels)]
+            drawn = self._made(self._padded(seen), key, dtype=picture.dtype)
+            return as_images(drawn, seen, scale=self.scale)[0]
+
+        plain = None if self._is_packed else network
+        return with_alpha(made, source, background=self.background, network=plain)
 
     def _looks_of(self, inputs: Sequence[Image], keys: Sequence[str]) -> Tensor | None:
         if self.looks is None:

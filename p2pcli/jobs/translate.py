@@ -9,6 +9,7 @@ from pathlib import Path
 
 from p2pcli.errors import NothingMatchedError, UsageError
 from p2pcli.events import Ended, Observer, Started, Stop, ignore
+from p2pcli.image import colour_of
 from p2pcli.inference.film import translate_film
 from p2pcli.inference.ledger import Ledger
 from p2pcli.inference.model_file import model_in
@@ -42,6 +43,7 @@ def translate(
     prepare: Prepare = "auto",
     direction: str | None = None,
     look: str | int | Path = "auto",
+    background: str | int = "white",
     seed: int = 0,
     workers: int | None = None,
     limit: int | None = None,
@@ -58,7 +60,8 @@ def translate(
     `model` is a model file or run folder (None: the newest under runs/), `output` a folder or, for one
     source, a file (None: translated/<model>). `encoding` ("png") gives all pictures one format, `quality`
     is JPEG's, 1 to 100. `direction` ("AtoB", "BtoA") chooses a generator of an unpaired model, `look` one of
-    the results of a model with an encoder, as in `load_model`. `workers` are decode and encode threads each.
+    the results of a model with an encoder, and `background` what it sees behind transparent pictures, as in
+    `load_model`. `workers` are decode and encode threads each.
     What is done already is skipped; a file that p2p did not write is never replaced without `overwrite`.
     Raises `UsageError`, `NothingMatchedError` and `EnvironmentFaultError`; a bad file is a row of
     `tally.failed`.
@@ -66,6 +69,7 @@ def translate(
     started = time.monotonic()
     counts = {"batch_size": batch_size, "limit": limit, "max_pixels": max_pixels, "workers": workers}
     _require_in_range(quality, counts)
+    colour_of(background)
     model_file = model_in(path_of(model, "model")) if model is not None else newest_model(Path("runs"))
     listing, target = list_sources(sources, model=model_file, output=output)
     is_single = output is not None and is_single_file(target)
@@ -80,6 +84,7 @@ def translate(
             direction=direction,
             look=look,
             seed=seed,
+            background=background,
         )
         tasks = _tasks(listing, target, translator, is_single=is_single, encoding=encoding, limit=limit)
         report = TranslateReport(target, model_file, dry_run=dry_run)
@@ -205,6 +210,7 @@ def _work_fingerprint(
             "maker_options": dict(translator.preparation.options),
             "quality": quality,
             **({"direction": direction} if recipe is not None and recipe.task == "unpaired" else {}),
+            **({} if translator.background == (255, 255, 255) else {"background": translator.background}),
             **({"look": [str(look), translator.seed, photo]} if translator.looks is not None else {}),
         }
     )

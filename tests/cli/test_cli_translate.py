@@ -16,7 +16,7 @@ def test_the_job_gets_what_was_typed(run, fake_job):
     run(
         "translate", "a.mp4", "photos", "-m", "runs/a", "-o", "out", "--statistics", "running",
         "--dropout", "--precision", "float32", "--prepare", "none", "--encoding", "png",
-        "--direction", "BtoA", "--look", "2",
+        "--direction", "BtoA", "--look", "2", "--background", "black",
         "--quality", 80, "--max-pixels", 99, "-b", 4, "--device", "cpu", "-j", 1, "--seed", 3,
         "--limit", 5, "--overwrite", "--dry-run",
     )  # fmt: skip
@@ -33,6 +33,7 @@ def test_the_job_gets_what_was_typed(run, fake_job):
         "prepare": "none",
         "direction": "BtoA",
         "look": "2",
+        "background": "black",
         "encoding": "png",
         "quality": 80,
         "max_pixels": 99,

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 
 from p2pcli.errors import ExitCode, NothingMatchedError, UsageError
 from p2pcli.events import Note
-from p2pcli.image import Image
+from p2pcli.image import Image, over
 from p2pcli.inference.translator import Translator, load_model
 from p2pcli.io.atomic import write_bytes
 from p2pcli.io.codec import encode, read_image
@@ -423,3 +423,78 @@ def test_nothing_is_said_where_nothing_is_left_out(tmp_path, tiny_model):
     PillowImage.new("RGB", (32, 32)).save(tmp_path / "a.png")
     report = translate(tmp_path / "a.png", model=tiny_model(), output=tmp_path / "out", device="cpu")
     assert not any("left out" in note for note in report.notes)
+
+
+def soft(path: Path, dtype: str = "uint8") -> Path:
+    image = noise(32, 32, 4, dtype=dtype)
+    image[:, :, 3] = np.linspace(0, np.iinfo(dtype).max, 32).astype(dtype)
+    write_bytes(path, encode(image, path.suffix))
+    return path
+
+
+def test_another_background_is_other_work(tmp_path, tiny_model):
+    model, source, out = tiny_model(), soft(tmp_path / "a.png"), tmp_path / "out"
+    first = translate(source, model=model, output=out, device="cpu")
+    content = (out / "a.png").read_bytes()
+    assert translate(source, model=model, output=out, background=255, device="cpu").tally.written == 0
+    again = translate(source, model=model, output=out, background="#000", device="cpu")
+    assert first.tally.written == again.tally.written == 1
+    assert (out / "a.png").read_bytes() != content
+
+
+def test_a_wrong_background_is_refused_before_any_work(tmp_path, tiny_model):
+    with pytest.raises(UsageError, match="no colour 'blakc'"):
+        translate(soft(tmp_path / "a.png"), model=tiny_model(), output=tmp_path / "out", background="blakc")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_transparency_a_picture_shows_over_the_background(tmp_path, tiny_model):
+    source = soft(tmp_path / "a.png")
+    image = read_image(source).image
+    model = load_model(tiny_model(), device="cpu", background="black")
+    translate(source, model=tiny_model(), output=tmp_path / "b.bmp", background="black", device="cpu")
+    assert np.array_equal(read_image(tmp_path / "b.bmp").image, over(model(image), (0, 0, 0)))
+
+
+def assert_is_kept(found: Image, wanted: Image) -> None:
+    """Alpha, and colours within half a step of what a network saw, exact where nothing is mixed."""
+    alpha = wanted[:, :, 3:]
+    assert np.array_equal(found[:, :, 3:], alpha)
+    steps = np.abs(found - wanted)[:, :, :3]
+    assert (steps <= np.where(alpha % 255 == 0, 0, 1 + 128 / alpha.clip(1))).all()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff", ".tga"])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_an_identity_model_gives_back_transparent_files(tmp_path, real_data, suffix, scale):
+    source = soft(tmp_path / f"a{suffix}")
+    model = real_data / "reported" / "identity" / f"identity_x{scale}.pth"
+    translate(source, model=model, output=tmp_path / "out", device="cpu")
+    wanted = read_image(source).image.repeat(scale, axis=0).repeat(scale, axis=1).astype(int)
+    found = read_image(tmp_path / "out" / source.name).image.astype(int)
+    assert_is_kept(found, wanted)
+
+
+@pytest.mark.real
+def test_an_identity_model_gives_back_palettes_keys_and_gray_with_alpha(tmp_path, real_data):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    palette = PillowImage.fromarray(rng.integers(0, 4, (32, 32), dtype=np.uint8), "P")
+    palette.putpalette([200, 30, 60, 10, 220, 40, 20, 40, 240, 90, 90, 90])
+    palette.save(folder / "palette.png", transparency=bytes([255, 128, 0, 40]))
+    PillowImage.fromarray(noise(32, 32)).save(
+        folder / "key.png", transparency=tuple(map(int, noise(32, 32)[3, 3]))
+    )
+    PillowImage.fromarray(noise(32, 32, 3)[:, :, :2], "LA").save(folder / "gray.png")
+    model = real_data / "reported" / "identity" / "identity_x1.pth"
+    translate(folder, model=model, output=tmp_path / "out", device="cpu")
+    for name in ("palette.png", "key.png", "gray.png"):
+        wanted = read_image(folder / name).image.astype(int)
+        found = read_image(tmp_path / "out" / name).image.astype(int)
+        alpha = wanted[:, :, 3:]
+        assert np.array_equal(found[:, :, 3:], alpha)
+        assert (
+            np.abs(found - wanted)[:, :, :3] <= np.where(alpha % 255 == 0, 0, 1 + 128 / alpha.clip(1))
+        ).all()
