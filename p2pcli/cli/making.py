@@ -63,6 +63,18 @@ class Shared:
             "--fps", help="Films: this many frames a second.", show_default=False, rich_help_panel=PICTURES
         ),
     ] = None
+    input_side: options.InputSide = None
+    target_side: options.TargetSide = None
+    layout: Annotated[
+        Literal["photos", "folders"] | None,
+        typer.Option(
+            "--layout",
+            help="photos: every picture, whatever it is called. folders: the targets of two folders. "
+            "Nothing: folders where two hold the same names.",
+            show_default=False,
+            rich_help_panel=PICTURES,
+        ),
+    ] = None
     background: Annotated[
         int,
         typer.Option(
@@ -73,6 +85,10 @@ class Shared:
         str,
         typer.Option("--split", help="Shares of train/validation/test.", rich_help_panel=DATASET),
     ] = "0.9/0.05/0.05"
+    group: Annotated[
+        Literal["auto", "folder", "stem", "none"],
+        typer.Option("--group", help=options.GROUPS, rich_help_panel=DATASET),
+    ] = "auto"
     encoding: Annotated[
         Literal["png", "jpg", "webp"],
         typer.Option("--encoding", help="How pictures are stored.", rich_help_panel=DATASET),
@@ -143,6 +159,10 @@ def run_maker(context: typer.Context, maker: str, given: Mapping[str, object], s
             limit=shared.limit,
             max_pixels=shared.max_pixels,
             jitter=shared.jitter,
+            layout=shared.layout,
+            input_folder=shared.input_side,
+            target_folder=shared.target_side,
+            group=shared.group,
             preview=shared.preview,
             overwrite=shared.overwrite,
             dry_run=shared.dry_run,

@@ -54,6 +54,23 @@ Set = Annotated[
         show_default=False,
     ),
 ]
+InputSide = Annotated[
+    str | None,
+    typer.Option(
+        "--input",
+        metavar="FOLDER",
+        help="Of two folders with the same names: which holds the inputs (A). Or '*.png', of two files.",
+        show_default=False,
+    ),
+]
+TargetSide = Annotated[
+    str | None,
+    typer.Option("--target", metavar="FOLDER", help="Which holds the targets (B).", show_default=False),
+]
+GROUPS = (
+    "What stays together in the split: one folder, names that are the same up to their last number, or none. "
+    "auto: folders of numbered frames, and runs of near-equal neighbours."
+)
 Workers = Annotated[
     int | None,
     typer.Option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -36,8 +36,8 @@ def train(
     data: Annotated[
         Path | None,
         typer.Argument(
-            help="A dataset from make-pairs, side-by-side images, a folder with A/ and B/, or plain photos. "
-            "Nothing: the newest dataset under pairs/.",
+            help="A dataset from make-pairs, side-by-side images, folders A/ and B/ (or lr/ and hr/ …), or "
+            "plain photos. Nothing: the newest dataset under pairs/.",
             show_default=False,
             autocompletion=completion.datasets,
         ),
@@ -45,6 +45,12 @@ def train(
     recipe: options.Recipe = None,
     output: options.Output = None,
     overrides: options.Set = None,
+    input_side: options.InputSide = None,
+    target_side: options.TargetSide = None,
+    group: Annotated[
+        Literal["auto", "folder", "stem", "none"] | None,
+        typer.Option("--group", help=options.GROUPS, show_default=False),
+    ] = None,
     init: options.Init = None,
     weights: Annotated[
         Path | None,
@@ -86,7 +92,7 @@ def train(
             chosen,
             recipe=recipe,
             output=output,
-            overrides=overrides or [],
+            overrides=[*_of_options(input_side, target_side, group), *(overrides or [])],
             init=init or [],
             weights=weights,
             device=device,
@@ -116,6 +122,18 @@ def train(
         dry_run=dry_run,
         then=command_line(["translate", "FILM.mp4", "-m", str(report.output)]) if report.model else "",
     )
+
+
+def _of_options(input_side: str | None, target_side: str | None, group: str | None) -> list[str]:
+    """The recipe's keys that the short options stand for."""
+    import json
+
+    given = {"input_folder": input_side, "target_folder": target_side, "group": group}
+    return [
+        f"data.{key}={json.dumps(value, ensure_ascii=False)}"
+        for key, value in given.items()
+        if value is not None
+    ]
 
 
 def _summary(report: TrainReport, *, dry_run: bool) -> list[str]:

@@ -6,7 +6,8 @@ into tensors and a network's result back into a picture. Resizing and drawing be
 
 from __future__ import annotations
 
-from p2pcli.conditions.labels import ConditionError
+from p2pcli.conditions.label_advice import advice_on_values
+from p2pcli.conditions.labels import ConditionError, LabelValueError, plain_ids, values_in
 from p2pcli.conditions.layers import (
     channels_of,
     further_layers,
@@ -17,6 +18,8 @@ from p2pcli.conditions.planes import as_picture, input_planes, instance_ids, lab
 
 __all__ = [
     "ConditionError",
+    "LabelValueError",
+    "advice_on_values",
     "as_picture",
     "channels_of",
     "further_layers",
@@ -24,6 +27,8 @@ __all__ = [
     "instance_ids",
     "label_ids",
     "main_layers",
+    "plain_ids",
     "shown_input",
     "target_planes",
+    "values_in",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import cv2
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from p2pcli.conditions.label_advice import advice_on_values
 from p2pcli.errors import ItemError
 from p2pcli.image import Image, as_rgb8
 from p2pcli.recipe import Data
@@ -28,8 +29,19 @@ _MOST_EQUAL = 0.01
 """Share of pixels that may have one far colour: smear has many colours, a missing label has one."""
 
 
+_SHOWN_COLOURS = 8
+
+
 class ConditionError(ItemError):
     """A picture that the recipe's [data] cannot read: training refuses it before the first step."""
+
+
+class LabelValueError(ConditionError):
+    """A label map with a value that is no label. `found` says where; the values of all maps tell more."""
+
+    def __init__(self, found: str, values: Collection[int], labels: int) -> None:
+        super().__init__(f"{found} {advice_on_values(values, labels, is_all=False)}")
+        self.found, self.labels = found, labels
 
 
 def label_ids(image: Image, data: Data, *, name: str) -> Image:
@@ -50,23 +62,43 @@ def label_ids(image: Image, data: Data, *, name: str) -> Image:
         row, column, _ = (int(place[0]) for place in np.nonzero(wrong))
         value = int(ids[row, column, 0])
         also = "" if data.dontcare is None else f", or {data.dontcare} (data.dontcare)"
-        raise ConditionError(
+        raise LabelValueError(
             f"{name}: label {value} at column {column}, row {row}; expected 0 to {data.labels - 1} "
-            f"(data.labels = {data.labels}){also}. Set data.labels={value + 1} or more, or mend the "
-            f"file; data.dontcare={value} where it means unknown."
+            f"(data.labels = {data.labels}){also}.",
+            values_in(ids, data),
+            data.labels,
         )
     return ids
 
 
+def values_in(ids: Image, data: Data) -> set[int]:
+    """The different ids of a map, without the one that means unknown."""
+    return {int(value) for value in np.unique(ids)} - {data.dontcare}
+
+
 def plain_ids(image: Image, *, name: str) -> Image:
-    """The ids (H, W, 1) uint16 that are the pixels' own values. Raises `ConditionError` for colours."""
-    gray = image[:, :, :1]
-    if image.shape[2] >= 3 and not np.array_equal(image[:, :, :3], np.repeat(gray, 3, axis=2)):
-        raise ConditionError(
-            f"{name}: a map in colour, where pixels are expected to be ids. Name its colours: data.palette = "
-            f"{', '.join(PALETTES)} or [[r, g, b], …], or store it as gray PNG."
-        )
-    return gray.astype(np.uint16)
+    """The ids (H, W, 1) uint16 that are the pixels' own values: gray, or red where green and blue are empty.
+
+    Transparency does not count. Raises `ConditionError` for colours.
+    """
+    first = image[:, :, :1]
+    if image.shape[2] >= 3:
+        others = image[:, :, 1:3]
+        if others.any() and not np.array_equal(others, np.repeat(first, 2, axis=2)):
+            raise ConditionError(
+                f"{name}: a map in colour{_colours_words(image)}, where pixels are expected to be ids. Name "
+                f"its colours in the order of the ids: data.palette={', '.join(PALETTES)} or "
+                f"[[r, g, b], …], or store it as gray or palette PNG."
+            )
+    return first.astype(np.uint16)
+
+
+def _colours_words(image: Image) -> str:
+    """ " (3 colours: [0, 0, 0], …)", where they are few."""
+    found = np.unique(image[:, :, :3].reshape(-1, 3), axis=0)
+    if len(found) > _SHOWN_COLOURS:
+        return f" ({len(found):,} colours)"
+    return f" ({len(found)} colours: {', '.join(str([int(value) for value in colour]) for colour in found)})"
 
 
 def nearest_colours(image: Image, colours: Sequence[Colour], *, name: str) -> Image:
@@ -76,7 +108,8 @@ def nearest_colours(image: Image, colours: Sequence[Colour], *, name: str) -> Im
     sure choose among the labels of those around them that are. Raises `ConditionError` where so much lies
     far from all colours that it is no smear.
     """
-    rgb = as_rgb8(image).astype(np.uint32)
+    # A palette's transparent entry keeps its colour: what is hidden is labelled all the same.
+    rgb = as_rgb8(image[:, :, :3]).astype(np.uint32)
     codes = (rgb[:, :, 0] << 16) | (rgb[:, :, 1] << 8) | rgb[:, :, 2]
     found, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
     channels = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(np.float32)

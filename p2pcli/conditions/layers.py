@@ -53,7 +53,7 @@ def main_layers(
     if not data.mask:
         return _picture(image, width, height, channels=channels)
     if mask is not None:
-        alpha = 255 - as_gray8(mask)
+        alpha = 255 - _white(mask)
     elif image.shape[2] == 4:
         alpha = _eight_bit(image[:, :, 3:])
     else:
@@ -122,6 +122,16 @@ def shown_input(packed: Image, data: Data) -> Image:
 def _picture(image: Image, width: int, height: int, *, channels: int) -> Image:
     plain = as_gray8(image) if channels == 1 else as_rgb8(image)
     return resize(plain, width, height, kernel="bicubic")
+
+
+def _white(mask: Image) -> Image:
+    """A mask as gray uint8 (H, W, 1); of two values, such as 0 and 1, the larger is white."""
+    if mask.dtype == np.uint16 and mask.max() <= 255:
+        mask = mask.astype(np.uint8)
+    gray = as_gray8(mask)
+    largest = gray.max()
+    is_binary = largest > 0 and bool(((gray == 0) | (gray == largest)).all())
+    return np.where(gray > 0, np.uint8(255), np.uint8(0)) if is_binary else gray
 
 
 def _two_bytes(ids: Image) -> Image:

@@ -24,7 +24,7 @@ def pictures_beside(path: Path, names: Sequence[str], *, max_pixels: int = MAX_P
         for folder in (path.parent.with_name(name), path.parent.with_name(f"{start}{dash}{name}")):
             files = sorted(folder.glob(f"{glob.escape(path.stem)}.*"))
             if files:
-                found[name] = read_image(files[0], max_pixels=max_pixels).image
+                found[name] = read_image(files[0], max_pixels=max_pixels, ids=name == "inst").image
                 break
     return found
 

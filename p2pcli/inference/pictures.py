@@ -53,7 +53,7 @@ def translate_pictures(
 
     def decode(task: Task) -> Picture:
         marked = source_mark(task.entry.path)
-        read = read_image(task.entry.path, max_pixels=max_pixels)
+        read = read_image(task.entry.path, max_pixels=max_pixels, ids=data.pixels_are_ids)
         source = read.image
         extras = extras_beside(task.entry.path, data, translator.looks, max_pixels=max_pixels)
         key = key_with_class(task.entry, data.classes)

@@ -74,6 +74,14 @@ class Checkable(Protocol):
         """
 
 
+@runtime_checkable
+class Filed(Protocol):
+    """A source whose samples lie in files of their own."""
+
+    def file_of(self, key: str) -> Path:
+        """The file that shows what `key` is: the photo, or a pair's target."""
+
+
 def sizes_fit(a: Size, b: Size, scale: int) -> bool:
     """True for equal sizes, and where one is `scale` times the other but for a remainder."""
     small, large = sorted((a, b))

@@ -24,7 +24,7 @@ from PIL import Image as PillowImage
 
 from p2pcli.errors import ItemError
 from p2pcli.image import Image
-from p2pcli.io import camera_raw, colour, modes, png, tiff, tiff_samples
+from p2pcli.io import camera_raw, colour, id_maps, modes, png, tiff, tiff_samples
 from p2pcli.io.base import MAX_PIXELS
 from p2pcli.io.encoders import ENCODABLE, encode
 from p2pcli.io.image_meta import ImageMeta, frames_of, meta_of, meta_of_page, orientation_of, profile_of
@@ -74,9 +74,12 @@ def read_header(path_or_bytes: Path | str | bytes) -> ImageMeta:
 
 
 def read_image(
-    path_or_bytes: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, icc: bool = True
+    path_or_bytes: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, icc: bool = True, ids: bool = False
 ) -> Decoded:
     """Decode the first frame of an image: upright and, with `icc`, in sRGB.
+
+    With `ids` the pixels are the values that the file stores, as label maps want them: palette indices, bits
+    and small samples unscaled, in one channel; nothing is converted to sRGB.
 
     Of a TIFF the largest full picture is read, never a preview; camera raw is refused. Gray stays one
     channel, transparency gives a fourth, 16 bit stays uint16. CMYK without a profile is converted by the
@@ -96,9 +99,9 @@ def read_image(
         if chosen is not None and not tiff_samples.pillow_reads(chosen):
             _check_size((chosen.page.width, chosen.page.height), max_pixels)
             found.append(meta := meta_of_page(chosen))
-            return Decoded(_decode_samples(file, chosen, icc=icc), meta)
+            return Decoded(_decode_samples(file, chosen, icc=icc and not ids), meta)
         try:
-            return _read_with_pillow(file, chosen, max_pixels, found, icc=icc)
+            return _read_with_pillow(file, chosen, max_pixels, found, icc=icc, ids=ids)
         except ItemError:
             raise
         except Exception:
@@ -106,17 +109,28 @@ def read_image(
             lighter = png.without_large_chunks(file)
             if lighter is None:
                 raise
-        return _read_with_pillow(lighter, None, max_pixels, found, icc=icc)
+        return _read_with_pillow(lighter, None, max_pixels, found, icc=icc, ids=ids)
 
 
 def _read_with_pillow(
-    file: IO[bytes], chosen: tiff.Chosen | None, max_pixels: int, found: list[ImageMeta], *, icc: bool
+    file: IO[bytes],
+    chosen: tiff.Chosen | None,
+    max_pixels: int,
+    found: list[ImageMeta],
+    *,
+    icc: bool,
+    ids: bool,
 ) -> Decoded:
     """The picture that Pillow opens; what its header says goes to `found` before a pixel is decoded."""
     with _described(file, chosen) as (picture, meta):
         found.append(meta)
         _check_size(picture.size, max_pixels)
-        image = _decode(picture, file, meta, profile_of(picture) if icc else None, max_pixels)
+        bits = id_maps.sample_bits(picture) if ids else 0
+        profile = profile_of(picture) if icc and not ids else None
+        image = _decode(picture, file, meta, profile, max_pixels)
+        stored = id_maps.stored_ids(picture, bits) if ids else None
+        if stored is not None:
+            image = _upright(stored, orientation_of(picture))
         # EXIF may stand behind the pixels of a PNG, and so may texts.
         if picture.format == "PNG":
             turned = orientation_of(picture)

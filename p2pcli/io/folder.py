@@ -11,18 +11,7 @@ from p2pcli.io.base import MAX_PIXELS, Entry, Listing, Skipped
 from p2pcli.io.codec import read_image
 from p2pcli.io.left_out import LeftOut
 from p2pcli.io.listing import list_media
-
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""Folder names that mean a split → the split's name."""
+from p2pcli.io.pair_names import SPLITS
 
 
 def splits_of(keys: Sequence[str]) -> dict[str, Sequence[str]]:
@@ -66,6 +55,16 @@ class FolderSource:
         decoded = read_image(entry.path, max_pixels=self._max_pixels)
         self.left_out.add(entry.relative, decoded.meta)
         return Sample(key, decoded.image, meta={"source": entry.relative})
+
+    def is_side_by_side(self) -> bool:
+        """True where all photos are twice as wide as high, as pairs side by side would be."""
+        from p2pcli.io.sidebyside import is_side_by_side
+
+        return is_side_by_side(list(self._entries.values()))
+
+    def file_of(self, key: str) -> Path:
+        """The file behind `key`."""
+        return entry_of(self._entries, key, self.path).path
 
 
 def entry_of(entries: dict[str, Entry], key: str, path: Path) -> Entry:

@@ -25,7 +25,8 @@ from p2pcli.io.sniff import HEAD_BYTES, kind_of_content, kind_of_suffix
 Kind = Literal["image", "video"]
 
 LIST_SUFFIXES = (".txt", ".lst")
-_JUNK_FOLDERS = frozenset({"__MACOSX", "@eaDir", "lost+found"})
+JUNK_FOLDERS = frozenset({"__MACOSX", "@eaDir", "lost+found"})
+"""Folders that systems leave behind; nothing in them is read."""
 _SHOWN = 3
 
 
@@ -176,7 +177,7 @@ def _walk(
             continue
         visited.add((information.st_dev, information.st_ino))
         for name in names:
-            if name.startswith(".") or name in _JUNK_FOLDERS:
+            if name.startswith(".") or name in JUNK_FOLDERS:
                 continue
             path = folder / name
             is_folder = _is_folder(path)
@@ -185,7 +186,7 @@ def _walk(
                 skipped.append(Skipped(path, "the output"))
             elif not is_folder:
                 yield prefix + name, path
-            elif _is_ours(path):
+            elif is_ours(path):
                 skipped.append(Skipped(path, "written by p2p"))
             elif depth is None or level < depth:
                 pending.append((f"{prefix}{name}/", path, level + 1))
@@ -200,7 +201,7 @@ def _exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
-def _is_ours(folder: Path) -> bool:
+def is_ours(folder: Path) -> bool:
     """True for a dataset, a run or a translated folder: their previews are no photos."""
     return _is_folder(folder / ".p2p") or (_exists(folder / "recipe.toml") and _exists(folder / "log.jsonl"))
 

@@ -5,90 +5,70 @@ Further folders beside them (inst/, mask/, pose/) hold more pictures of each pai
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from p2pcli.errors import ItemError, UsageError, item_border
 from p2pcli.image import Image, Sample
-from p2pcli.io.base import MAX_PIXELS, Entry, Size, sizes_fit
+from p2pcli.io.base import MAX_PIXELS, Entry, Listing, Size, sizes_fit
 from p2pcli.io.codec import read_header, read_image
-from p2pcli.io.folder import SPLITS, splits_of
+from p2pcli.io.folder import splits_of
 from p2pcli.io.left_out import LeftOut
 from p2pcli.io.listing import list_media
-
-DOMAINS = {
-    "a": ("a", "b"),
-    "input": ("input", "target"),
-    "inputs": ("inputs", "targets"),
-    "label": ("label", "img"),
-    "labels": ("labels", "images"),
-}
-"""Folder name of domain A → (A, B), lower case. In pix2pixHD's label + img the label is A."""
-
-LAYOUTS = (
-    "A/ + B/, with or without train/, val/ and test/ below each",
-    "train/A/ + train/B/ (also val, test)",
-    "trainA/ + trainB/ (also valA …, train_A …, train-A …)",
-    "input/ + target/ or label/ + img/ in place of A/ + B/",
-)
-"""The layouts that are recognised, for messages."""
+from p2pcli.io.name_tree import Tree, tree_below, tree_of
+from p2pcli.io.pair_folders import find_pairs
+from p2pcli.io.pair_names import LAYOUTS, folder_name
+from p2pcli.io.pair_sides import Asked, PairFolders, Side, side_stem
 
 _SHOWN = 3
+_SCALES = (2, 4, 8)
+_ANYTHING = Asked()
 
 
-@dataclass(frozen=True)
-class DomainFolders:
-    """Where the two domains of one split lie. `split` is "" where the layout names none."""
+def find_pair_folders(
+    path: Path, asked: Asked = _ANYTHING, *, listing: Listing | None = None
+) -> tuple[PairFolders, ...]:
+    """The sets of pairs at `path`, train before validation before test; empty where there are none.
 
-    split: str
-    a: Path
-    b: Path
-    others: Mapping[str, Path] = field(default_factory=dict)
-    """Folders of the same split that are neither, by their lower-case names."""
-
-
-def find_domain_folders(path: Path) -> tuple[DomainFolders, ...]:
-    """The paired folders in `path`, in the order train, validation, test; empty where there are none.
-
-    Raises `UsageError` where several layouts fit at once.
+    A folder is looked through itself; anything else (a glob, a list) by its `listing`. Raises `UsageError`
+    as `find_pairs` does.
     """
-    if not path.is_dir():
-        return ()
-    found: dict[str, dict[str, dict[str, Path]]] = {}
-    others: dict[str, dict[str, Path]] = {}
-    for split, name, folder in _candidates(path):
-        others.setdefault(split, {})[name] = folder
-        for first, pair in DOMAINS.items():
-            if name in pair:
-                found.setdefault(first, {}).setdefault(split, {})[name] = folder
-    complete = {
-        first: [
-            DomainFolders(split, sides[a], sides[b], _without(others[split], (a, b)))
-            for split, sides in by_split.items()
-            if len(sides) == 2
-        ]
-        for first, by_split in found.items()
-        for a, b in [DOMAINS[first]]
+    return find_pairs(_tree_of(path, listing), asked, where=str(path))
+
+
+def _tree_of(path: Path, listing: Listing | None) -> Tree:
+    if path.is_dir():
+        return tree_below(path)
+    return tree_of(entry.relative for entry in listing.entries) if listing is not None else Tree()
+
+
+def entries_of(path: Path, side: Side, *, listing: Listing | None = None) -> dict[str, Entry]:
+    """The pictures of one side below `path`, or of the `listing` made of it, by their keys below the side."""
+    if listing is not None:
+        start = f"{side.folder}/" if side.folder else ""
+        taken = [entry for entry in listing.entries if side.holds(entry.relative)]
+    else:
+        start = ""
+        entries = list_media(path / side.folder, kinds=("image",)).entries
+        taken = [entry for entry in entries if side.names is None or entry.relative in side.names]
+    # Where both sides lie in one folder, keys keep the suffixes that tell the files apart.
+    return {
+        (entry.key if side.names is None else _without_suffix(entry.relative)).removeprefix(start): entry
+        for entry in taken
     }
-    fitting = {first: folders for first, folders in complete.items() if folders}
-    if len(fitting) > 1:
-        names = ", ".join(f"{DOMAINS[first][0]}/ + {DOMAINS[first][1]}/" for first in fitting)
-        raise UsageError(
-            f"{path}: holds several kinds of pairs ({names}). Name one of them, or move one away."
-        )
-    order = ["train", "validation", "test", ""]
-    return tuple(sorted((f for group in fitting.values() for f in group), key=lambda f: order.index(f.split)))
 
 
 class PairsFolderSource:
-    """Pairs of files that share a path below their domain's folder, whatever their suffixes.
+    """Pairs of files that share a path below their side's folder, whatever their suffixes, scales and marks.
 
     `input` is domain A, `target` domain B. Keys begin with the split where the layout names one.
-    `unmatched` names the files without a partner. Raises `UsageError` where nothing matches in a split, and
-    with `strict` where anything does not. `extras` names further folders, whose pictures come with each
-    sample that has one; `scale` allows one picture of a pair to be so many times larger than the other.
+    `folders` are the sets that were found, `unmatched` names the files without a partner, `beside` counts the
+    pictures that lie in no side's folder and in none next to one. Raises `UsageError` where nothing matches
+    in a split, and with `strict` where anything does not. `asked` says which sides are meant, which further
+    folders' pictures come with each sample that has one (`extras`), and how many times one picture of a pair
+    may be larger than the other (`scale`); with `any_sizes` they need not fit, as one side alone is wanted.
+    `id_maps` names the pictures whose stored values are wanted (as `read_image(ids=True)` gives them):
+    "input", "target", or one of the extras.
     """
 
     is_paired = True
@@ -99,28 +79,35 @@ class PairsFolderSource:
         *,
         strict: bool = False,
         max_pixels: int = MAX_PIXELS,
-        extras: Sequence[str] = (),
-        scale: int = 1,
+        asked: Asked = _ANYTHING,
+        id_maps: Sequence[str] = (),
+        any_sizes: bool = False,
+        listing: Listing | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path, self._any_sizes = Path(path), any_sizes
         self._max_pixels = max_pixels
         self.left_out = LeftOut()
-        self._wanted, self._scale = tuple(extras), scale
-        self._extras: dict[str, dict[str, Entry]] = {name: {} for name in extras}
+        self._asked, self._id_maps = asked, frozenset(id_maps)
+        self._listing = None if self.path.is_dir() else listing
+        self._extras: dict[str, dict[str, Entry]] = {name: {} for name in asked.extras}
         self._pairs: dict[str, tuple[Entry, Entry]] = {}
-        folders = find_domain_folders(self.path)
-        if not folders:
+        tree = _tree_of(self.path, listing)
+        self.folders = find_pairs(tree, asked, where=str(path))
+        if not self.folders:
             raise UsageError(f"{path}: no paired folders. Recognised: {'; '.join(LAYOUTS)}.")
+        sides = [side for one in self.folders for side in (one.input, one.target)]
+        sides += [Side(folder) for one in self.folders for folder in one.others.values()]
+        self.beside = sum(not any(side.holds(path) for side in sides) for path in tree.below())
         unmatched: list[str] = []
-        empty: list[DomainFolders] = []
-        for domain in folders:
+        empty: list[PairFolders] = []
+        for folders in self.folders:
             before = len(self._pairs)
-            unmatched += self._match(domain)
+            unmatched += self._match(folders)
             if len(self._pairs) == before:
-                empty.append(domain)
+                empty.append(folders)
         self.unmatched: tuple[str, ...] = tuple(unmatched)
         if not self._pairs or (strict and unmatched):
-            raise UsageError(self._mismatch(folders))
+            raise UsageError(self._mismatch(self.folders))
         if empty:
             raise UsageError(
                 f"{self._mismatch(empty)} The other splits have pairs: fill this one, or remove its folders."
@@ -135,11 +122,15 @@ class PairsFolderSource:
         if key not in self._pairs:
             raise UsageError(f"{self.path}: no pair '{key}' among its {len(self._pairs)}.")
         first, second = self._pairs[key]
-        a, b = self._decoded(first), self._decoded(second)
-        if not sizes_fit(_size(a), _size(b), self._scale):
+        a, b = self._read(first, "input"), self._read(second, "target")
+        if not self._any_sizes and not sizes_fit(_size(a), _size(b), self._asked.scale):
             raise ItemError(self._words_on_sizes(key, first, _size(a), second, _size(b)))
         meta = {"source": self._shown(first), "target_source": self._shown(second)}
         return Sample(key, a, b, meta=meta, extras=self._read_extras(key, second, _size(b)))
+
+    def file_of(self, key: str) -> Path:
+        """The file of the target of `key`."""
+        return self._pairs[key][1].path
 
     def require_usable(self) -> None:
         """Raise `UsageError` for the first sample whose pictures differ in size, or hold NaN and the like.
@@ -156,7 +147,9 @@ class PairsFolderSource:
             except ItemError:
                 continue
             target = headers[1].upright_size
-            fit = all(sizes_fit(header.upright_size, target, self._scale) for header in headers)
+            fit = self._any_sizes or all(
+                sizes_fit(header.upright_size, target, self._asked.scale) for header in headers
+            )
             if fit and all(header.bit_depth <= 16 for header in headers):
                 continue
             try:
@@ -164,46 +157,55 @@ class PairsFolderSource:
             except ItemError as error:
                 raise UsageError(f"{self.path}: {error}") from None
 
+    def _read(self, entry: Entry, name: str) -> Image:
+        decoded = read_image(entry.path, max_pixels=self._max_pixels, ids=name in self._id_maps)
+        self.left_out.add(self._shown(entry), decoded.meta)
+        return decoded.image
+
     def _words_on_sizes(self, key: str, entry: Entry, size: Size, other: Entry, wanted: Size) -> str:
         return (
             f"{key}: two pictures of one sample differ in size: {self._shown(entry)} is {size[0]}×{size[1]}, "
-            f"{self._shown(other)} is {wanted[0]}×{wanted[1]}. Bring both to one size."
+            f"{self._shown(other)} is {wanted[0]}×{wanted[1]}. {_remedy_for(size, wanted)}"
         )
-
-    def _decoded(self, entry: Entry) -> Image:
-        decoded = read_image(entry.path, max_pixels=self._max_pixels)
-        self.left_out.add(self._shown(entry), decoded.meta)
-        return decoded.image
 
     def _read_extras(self, key: str, target: Entry, wanted: Size) -> dict[str, Image]:
         extras = {}
         for name, entries in self._extras.items():
             if key not in entries:
                 continue
-            image = extras[name] = self._decoded(entries[key])
-            if not sizes_fit(_size(image), wanted, self._scale):
+            image = extras[name] = self._read(entries[key], name)
+            if not sizes_fit(_size(image), wanted, self._asked.scale):
                 raise ItemError(self._words_on_sizes(key, entries[key], _size(image), target, wanted))
         return extras
 
-    def _match(self, domain: DomainFolders) -> list[str]:
-        """Add the pairs of one split; give the files without a partner."""
-        a, b = (
-            {entry.key: entry for entry in list_media(folder, kinds=("image",)).entries}
-            for folder in (domain.a, domain.b)
-        )
-        prefix = f"{domain.split}/" if domain.split else ""
-        self._pairs.update((prefix + key, (a[key], b[key])) for key in a if key in b)
-        for name in self._wanted:
-            if name.lower() in domain.others:
-                found = list_media(domain.others[name.lower()], kinds=("image",)).entries
-                self._extras[name].update((prefix + entry.key, entry) for entry in found)
-        lonely = [entry for key, entry in a.items() if key not in b]
-        lonely += [entry for key, entry in b.items() if key not in a]
+    def _match(self, folders: PairFolders) -> list[str]:
+        """Add the pairs of one set; give the files without a partner."""
+        a, b = self._entries_of(folders.input), self._entries_of(folders.target)
+        partners = partners_of(a, b)
+        keys: dict[str, str] = {}
+        for first, second in partners.items():
+            # The shorter name is the one without a mark; of two alike, the target's.
+            key = folders.prefix + (first if len(first) < len(second) else second)
+            keys[second] = folders.prefix + second if key in self._pairs else key
+            self._pairs[keys[second]] = (a[first], b[second])
+        for name in self._asked.extras:
+            folder = folders.others.get(folder_name(name).plain)
+            if folder is not None:
+                found = self._entries_of(Side(folder))
+                beside = partners_of(found, b)
+                self._extras[name].update(
+                    (keys[second], found[first]) for first, second in beside.items() if second in keys
+                )
+        lonely = [entry for key, entry in a.items() if key not in partners]
+        lonely += [entry for key, entry in b.items() if key not in keys]
         return [self._shown(entry) for entry in lonely]
 
-    def _mismatch(self, folders: Sequence[DomainFolders]) -> str:
-        places = ", ".join(f"{f.a.relative_to(self.path)}/ + {f.b.relative_to(self.path)}/" for f in folders)
-        starts = tuple(f"{f.split}/" if f.split else "" for f in folders)
+    def _entries_of(self, side: Side) -> dict[str, Entry]:
+        return entries_of(self.path, side, listing=self._listing)
+
+    def _mismatch(self, folders: Sequence[PairFolders]) -> str:
+        places = ", ".join(one.shown for one in folders)
+        starts = tuple(one.prefix for one in folders)
         count = sum(key.startswith(starts) for key in self._pairs)
         first = ", ".join(self.unmatched[:_SHOWN]) + (", …" if len(self.unmatched) > _SHOWN else "")
         lonely = f"{len(self.unmatched)} files have no partner ({first})" if self.unmatched else "no images"
@@ -213,48 +215,46 @@ class PairsFolderSource:
         )
 
     def _shown(self, entry: Entry) -> str:
-        return entry.path.relative_to(self.path).as_posix()
+        return entry.path.relative_to(self.path).as_posix() if self._listing is None else entry.relative
 
 
-def _candidates(path: Path) -> list[tuple[str, str, Path]]:
-    """(split or "", lower-case domain name, folder) of every folder that a layout could mean."""
-    result: list[tuple[str, str, Path]] = []
-    for name, folder in _subfolders(path):
-        below = _subfolders(folder)
-        if name in SPLITS:
-            result += [(SPLITS[name], inner, deep) for inner, deep in below]
-        elif below and all(inner in SPLITS for inner, _ in below):
-            result += [(SPLITS[inner], name, deep) for inner, deep in below]
-        else:
-            split, domain = _split_and_domain(name)
-            result.append((split, domain, folder))
-    return result
+def partners_of(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, str]:
+    """Key of `first` → its partner's key in `second`: the same, else the same but for case, scale and marks.
 
-
-def _split_and_domain(name: str) -> tuple[str, str]:
-    """("train", "a") for traina, train_a and train-a; ("", name) for a name without a split.
-
-    A folder that is no domain (train_inst) has its split in front only with a dash or underscore.
+    Of keys that are alike without their marks (0001x2, 0001x4) none has a partner by them.
     """
-    for word in sorted(SPLITS, key=len, reverse=True):
-        found = re.fullmatch(rf"{word}([_-]?)(.+)", name)
-        if found and (found[1] or any(found[2] in pair for pair in DOMAINS.values())):
-            return SPLITS[word], found[2]
-    return "", name
+    partners = {key: key for key in first if key in second}
+    stems: list[dict[str, str]] = []
+    for keys in (first, second):
+        by_stem: dict[str, str] = {}
+        twice = set()
+        for key in keys:
+            if key not in partners:
+                stem = side_stem(f"{key}.")
+                twice |= {stem} & by_stem.keys()
+                by_stem[stem] = key
+        stems.append({stem: key for stem, key in by_stem.items() if stem not in twice})
+    found = {stems[0][stem]: stems[1][stem] for stem in stems[0] if stem in stems[1]}
+    # In the order of the first side, however each partner was found.
+    return {key: partners.get(key) or found[key] for key in first if key in partners or key in found}
 
 
-def _without(folders: Mapping[str, Path], names: Sequence[str]) -> dict[str, Path]:
-    return {name: folder for name, folder in folders.items() if name not in names}
+def _remedy_for(size: Size, wanted: Size) -> str:
+    """What to do about two sizes: the key for pairs of which one is so many times larger."""
+    small, large = sorted((size, wanted))
+    factor = next((scale for scale in _SCALES if small != large and sizes_fit(small, large, scale)), None)
+    if factor is None:
+        return "Bring both to one size."
+    turned = ", with data.direction=BtoA as the input is the larger one" if size == large else ""
+    return (
+        f"One is {factor} times the other: to enlarge, set data.scale={factor}{turned} (with -r srresnet or "
+        f"srgan also pairs.maker=none); else bring both to one size."
+    )
+
+
+def _without_suffix(relative: str) -> str:
+    return relative.rpartition(".")[0] or relative
 
 
 def _size(image: Image) -> Size:
     return image.shape[1], image.shape[0]
-
-
-def _subfolders(path: Path) -> list[tuple[str, Path]]:
-    """(lower-case name, path) of the visible folders in `path`, sorted."""
-    try:
-        folders = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
-    except OSError:
-        return []
-    return sorted((folder.name.lower(), folder) for folder in folders)

@@ -67,13 +67,16 @@ class ParquetSource:
 
     Page checksums are verified, so a flipped bit is an `ItemError` and never a wrong picture. `extras` names
     further columns, whose pictures come with each sample that has one; `scale` is how many times one picture
-    of a pair may be larger than the other.
+    of a pair may be larger than the other; `id_maps` names columns whose stored values are wanted, as
+    `read_image(ids=True)` gives them.
     """
 
-    def __init__(self, path: str | Path, *, extras: Sequence[str] = (), scale: int = 1) -> None:
+    def __init__(
+        self, path: str | Path, *, extras: Sequence[str] = (), scale: int = 1, id_maps: Sequence[str] = ()
+    ) -> None:
         self.path = Path(path)
         self.left_out = LeftOut()
-        self._extras = tuple(extras)
+        self._extras, self._id_maps = tuple(extras), frozenset(id_maps)
         self._scale = scale
         self._files = _files_of(self.path)
         self._footers = [_footer(file) for file in self._files]
@@ -158,7 +161,7 @@ class ParquetSource:
 
     def _decode(self, key: str, name: str, content: bytes) -> Image:
         try:
-            decoded = read_image(content)
+            decoded = read_image(content, ids=name in self._id_maps)
         except ItemError as error:
             raise ItemError(f"{self.path}: {name} of '{key}': {error}") from None
         self.left_out.add(f"{name} of {key}", decoded.meta)

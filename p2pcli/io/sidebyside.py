@@ -13,20 +13,18 @@ from p2pcli.io.base import MAX_PIXELS, Entry, Listing, Skipped
 from p2pcli.io.codec import read_header
 from p2pcli.io.folder import FolderSource
 
-_PROBED = 64
-"""At most so many headers are looked at, spread over the folder."""
 _TOLERANCE = 0.02
 """How far width / height may be from 2."""
 
 
 def is_side_by_side(entries: Sequence[Entry]) -> bool:
-    """True where all probed images are twice as wide as high, to within 2 %; at least one must be readable.
+    """True where all images are twice as wide as high, to within 2 %; at least one must be readable.
 
-    Pairs of pictures that are not square cannot be told by their shape: ask for the layout by its name.
+    Headers are read up to the first that is not, so that a folder of photos costs next to nothing. Pairs
+    of pictures that are not square cannot be told by their shape: ask for the layout by its name.
     """
-    step = max(1, -(-len(entries) // _PROBED))
     found = False
-    for entry in entries[::step]:
+    for entry in entries:
         try:
             width, height = read_header(entry.path).upright_size
         except ItemError:
@@ -56,6 +54,10 @@ class SideBySideSource:
     def splits(self) -> dict[str, Sequence[str]]:
         """Split → keys; one split "all" unless every image lies in train/, val/ or test/."""
         return self._images.splits()
+
+    def file_of(self, key: str) -> Path:
+        """The file that holds both halves of `key`."""
+        return self._images.file_of(key)
 
     def read(self, key: str) -> Sample:
         """The pair `key`. Raises `ItemError` for damaged bytes and for images too narrow to halve."""

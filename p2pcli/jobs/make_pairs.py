@@ -17,12 +17,14 @@ from p2pcli.events import Advanced, Ended, Note, Observer, Started, Stop, ignore
 from p2pcli.image import Fit, Kernel
 from p2pcli.io.atomic import flush_files
 from p2pcli.io.base import Listing
+from p2pcli.io.groups import Rule
 from p2pcli.io.left_out import metadata_text, pictures_text
 from p2pcli.io.listing import list_media
 from p2pcli.io.lock import locked
 from p2pcli.io.places import path_of, paths_of, require_folder, require_outside
 from p2pcli.jobs import pairs_output
 from p2pcli.jobs.pairs_estimate import estimate_bytes
+from p2pcli.jobs.pairs_pictures import Layout, PictureChoice, choose_pictures
 from p2pcli.jobs.pairs_plan import Encoding, PairSettings, PairsPlan, build_plan, parse_sampling
 from p2pcli.jobs.pairs_pool import run_shards
 from p2pcli.jobs.pairs_split import check_split
@@ -114,6 +116,10 @@ def make_pairs(
     max_pixels: int = 200_000_000,
     background: int = 255,
     jitter: bool = False,
+    layout: Layout | None = None,
+    input_folder: str | None = None,
+    target_folder: str | None = None,
+    group: Rule = "auto",
     preview: str | Path | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -125,6 +131,9 @@ def make_pairs(
     `sources` are folders, files, globs or lists. `output` None: pairs/<maker>. `options` are the maker's;
     with `jitter` those not given are drawn anew for each pair. `size` None (or fit "source") keeps sizes.
     Films give one frame a second unless `every` ("2s", "12" frames, or seconds) or `fps` says otherwise.
+    Of two folders that hold the same pictures the targets are taken, as their names, or `input_folder` and
+    `target_folder`, tell them; `layout` "photos" takes all. `group` says what no split divides: "folder",
+    "stem", "none", or (auto) folders of numbered frames and runs of near-equal neighbours.
     `workers` None: one a processor core. The same call gives the same bytes for any number of workers.
     A bad image is a row of the failures, never an exception. Raises `UsageError`, `NothingMatchedError`,
     `ResumeMismatchError`, `EnvironmentFaultError`.
@@ -151,14 +160,27 @@ def make_pairs(
     require_outside(place, given, may_be_below=True)
     require_folder(place)
     stop = stop or Stop()
+    choice = PictureChoice(layout, input_folder, target_folder, group)
     # Before the plan, which takes a while: a second run is told at once.
     with locked(*([] if dry_run else [place]), observe=observe):
         listing = _listing(given, place)
         if contact is not None:
             _require_apart(contact, given, listing, place)
-        observe(Started("plan", len(listing.entries), "files"))
+        before = None if overwrite else pairs_output.read_plan(place)
+        pictures = choose_pictures(given, listing, choice, before=before)
+        for note in pictures.notes:
+            observe(Note(note))
+        observe(Started("plan", len(pictures.listing.entries), "files"))
         plan = build_plan(
-            listing, settings, sampling=sampling, split=shares, limit=limit, observe=observe, stop=stop
+            pictures.listing,
+            settings,
+            sampling=sampling,
+            split=shares,
+            limit=limit,
+            together=pictures.groups,
+            chosen=pictures.described,
+            observe=observe,
+            stop=stop,
         )
         observe(Ended("plan"))
         report = _report_of(plan, place)

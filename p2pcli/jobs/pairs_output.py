@@ -77,7 +77,7 @@ def read_plan(output: Path) -> dict[str, Any] | None:
     """The plan that the folder was begun with, or None where it holds none."""
     try:
         values = json.loads((output / PLAN_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise UsageError(

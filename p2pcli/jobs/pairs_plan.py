@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from p2pcli.errors import UsageError
 from p2pcli.events import Advanced, Observer, Stop, ignore
 from p2pcli.image import Fit, Kernel
 from p2pcli.io.base import Entry, Listing
+from p2pcli.io.groups import Groups
 from p2pcli.jobs.pairs_split import SPLITS, Group, assign_splits
 from p2pcli.plan import Failure, fingerprint
 
@@ -154,13 +155,16 @@ def build_plan(
     sampling: Sampling,
     split: tuple[float, float, float],
     limit: int | None,
+    together: Groups | None = None,
+    chosen: Mapping[str, Any] | None = None,
     observe: Observer = ignore,
     stop: Stop | None = None,
 ) -> PairsPlan:
     """The plan for a listing. Films are opened to learn their frames' times; images are only named.
 
     A film that was cut short is a failure beside those of its frames that are there. `limit` keeps the first
-    so many items in order of their keys. After `stop` is set the plan stays short.
+    so many items in order of their keys. `together` names the images that no split divides, `chosen` what
+    more is to be compared on resume. After `stop` is set the plan stays short.
     """
     groups: list[Group[Item]] = []
     failures: list[Failure] = []
@@ -185,7 +189,7 @@ def build_plan(
             items = items[: limit - count]
         count += len(items)
         groups.append(Group(entry.key, tuple(items), is_film=entry.kind == "video"))
-    assigned = assign_splits(groups, split, seed=settings.seed)
+    assigned = assign_splits(_together(groups, together or Groups()), split, seed=settings.seed)
     described = {
         **asdict(settings),
         "every_frames": sampling.every_frames,
@@ -193,6 +197,7 @@ def build_plan(
         "split": list(split),
         "limit": limit,
         "inputs": _inputs(listing),
+        **(chosen or {}),
     }
     for one in listing.skipped:
         if one.is_failure:
@@ -200,6 +205,24 @@ def build_plan(
     skipped = tuple((str(one.path), one.reason) for one in listing.skipped if not one.is_failure)
     shards = cut_shards({name: assigned[name] for name in SPLITS})
     return PairsPlan(settings, shards, tuple(failures), skipped, described)
+
+
+def _together(groups: Sequence[Group[Item]], named: Groups) -> list[Group[Item]]:
+    """Images of one group as one, at the place of its first, in the order that the names have."""
+    order = {key: place for place, key in enumerate(named.names)}
+    members: dict[str, list[Group[Item]]] = {}
+    for group in groups:
+        # A film's frames are a group already, whatever its key.
+        members.setdefault(group.key if group.is_film else f"/{named.name_of(group.key)}", []).append(group)
+    result = []
+    for name, some in members.items():
+        if len(some) == 1:
+            result.append(some[0])
+            continue
+        some.sort(key=lambda group: order[group.key])
+        items = tuple(item for group in some for item in group.items)
+        result.append(Group(name.removeprefix("/"), items, is_clip=True))
+    return result
 
 
 def items_of(entry: Entry, sampling: Sampling) -> tuple[list[Item], str | None]:

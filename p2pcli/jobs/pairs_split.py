@@ -19,11 +19,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Group(Generic[T]):
-    """Items that belong together: one image, or the frames of one film in order of time."""
+    """Items that belong together: one image, the frames of one film in order of time, or several images."""
 
     key: str
     items: tuple[T, ...]
     is_film: bool = False
+    is_clip: bool = False
+    """Several images: never divided where there is another group."""
 
 
 def check_split(split: Sequence[float]) -> tuple[float, float, float]:
@@ -47,7 +49,8 @@ def assign_splits(
 
     Train gets at least one group; from 3 items on validation gets at least one, from 10 on test too, and both
     at least half their share. Where whole groups are too coarse for that (one film, a few films), each film
-    is cut into contiguous blocks of time instead.
+    is cut into contiguous blocks of time instead. Clips are moved whole, however long, and are cut only where
+    one is all there is; so a split may stay empty.
     """
     total = sum(len(group.items) for group in groups)
     places = {group.key: _place(group.key, shares, seed) for group in groups}
@@ -86,8 +89,11 @@ def _movable(groups: Sequence[Group[T]], places: dict[str, str], wanted: float, 
     """The train group that a too small split gets: a small one, the nearest to it by hash."""
     candidates = [group for group in groups if places[group.key] == "train" and group.items]
     fitting = [group for group in candidates if len(group.items) <= max(1.0, 3 * wanted)]
-    if len(candidates) < 2 or not fitting:
+    if len(candidates) < 2:
         return None
+    if not fitting:
+        clips = [group for group in candidates if group.is_clip]
+        return min(clips, key=lambda group: (len(group.items), group.key), default=None)
     return max(fitting, key=lambda group: fraction_for(seed, "split", group.key))
 
 
@@ -95,9 +101,11 @@ def _by_time(
     groups: Sequence[Group[T]], places: dict[str, str], shares: tuple[float, float, float]
 ) -> dict[str, list[T]]:
     assigned: dict[str, list[T]] = {name: [] for name in SPLITS}
+    is_alone = sum(bool(group.items) for group in groups) == 1
     for group in groups:
         count = len(group.items)
-        if not group.is_film or count < _ITEMS_FOR_VALIDATION:
+        is_cut = group.is_film or (group.is_clip and is_alone)
+        if not is_cut or count < _ITEMS_FOR_VALIDATION:
             assigned[places[group.key]] += group.items
             continue
         validation = max(1, round(count * shares[1])) if shares[1] else 0

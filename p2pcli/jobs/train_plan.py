@@ -15,18 +15,27 @@ from p2pcli import __version__
 from p2pcli.errors import NothingMatchedError, UsageError, did_you_mean
 from p2pcli.io.atomic import write_bytes
 from p2pcli.io.begun import is_begun
+from p2pcli.io.listing import list_media
+from p2pcli.io.pairs_folder import find_pair_folders
+from p2pcli.io.parquet import is_parquet_dataset
 from p2pcli.io.places import path_of, paths_of, require_folder, require_outside
+from p2pcli.io.sidebyside import is_side_by_side
 from p2pcli.plan import differences, require_same
 from p2pcli.recipe import Recipe, load_recipe, parse_recipe, set_value
 from p2pcli.training.recipe_file import recipe_as_toml
 from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.stored import recipe_of_origin
 
+_LAYOUT = "data: layout"
+
 RECIPE = "pix2pix"
 """The recipe where none is asked for."""
 
 TUNED = "fine-tuned"
 """What a run is called that takes its recipe from the model it starts from."""
+
+LAYOUT_KEYS = frozenset({"layout", "input_folder", "target_folder", "group"})
+"""Keys of [data] that say which pictures are meant; what came of them is in the names and the layout."""
 
 FREE_KEYS = frozenset({"checkpoint_minutes", "keep_last", "learning_rate", "precision", "tensorboard"})
 """Keys of [train] that may change on resume: when to write, and what mends a NaN."""
@@ -80,6 +89,8 @@ def choose(
     if data is None:
         data = newest_dataset(Path("pairs"))
         notes.append(f"Training on {data}, the newest dataset.")
+    if about and _knows_no_layout(about.get("plan", {})):
+        changes = [*_as_it_was_read(Path(data)), *changes]
     tuned = TUNED if origins else None
     name = str(recipe or about.get("recipe name") or tuned or RECIPE)
     if recipe is None and about:
@@ -100,6 +111,27 @@ def _changes(overrides: object) -> list[str]:
         found = repr(overrides) if isinstance(overrides, str) else type(overrides).__name__
         raise UsageError(f'overrides: expected a list such as ["train.steps=500"], not {found}.')
     return [str(override) for override in overrides]
+
+
+def _knows_no_layout(plan: Mapping[str, Any]) -> bool:
+    """True for the plan of a run from before layouts were named and clips kept together."""
+    return bool(plan) and _LAYOUT not in plan
+
+
+def _as_it_was_read(data: Path) -> list[str]:
+    """Settings by which such a run goes on with the pictures that it was begun with."""
+    settings = ['data.group="none"']
+    if is_parquet_dataset(data):
+        return settings
+    try:
+        folders = find_pair_folders(data) if data.is_dir() else ()
+    except UsageError:
+        folders = ()
+    if folders and all(one.has_first_names for one in folders):
+        return [*settings, 'data.layout="folders"']
+    entries = list_media(data, kinds=("image",)).entries
+    layout = "side-by-side" if is_side_by_side(entries) else "photos"
+    return [*settings, f'data.layout="{layout}"']
 
 
 def _changed(recipe: Recipe, changes: Iterable[str], *, where: str) -> Recipe:
@@ -166,7 +198,8 @@ def plan_of(recipe: Recipe, identity: Mapping[str, object], limit: int | None) -
             plan[section] = values
             continue
         for key, value in values.items():
-            if not (section == "train" and key in FREE_KEYS):
+            is_free = (section == "train" and key in FREE_KEYS) or (section == "data" and key in LAYOUT_KEYS)
+            if not is_free:
                 plan[f"{section}.{key}"] = value
     plan.pop("title")
     return plan
@@ -175,6 +208,8 @@ def plan_of(recipe: Recipe, identity: Mapping[str, object], limit: int | None) -
 def require_same_run(folder: RunFolder, plan: Mapping[str, object]) -> None:
     """Raise `ResumeMismatchError` with the differences, unless the run was started with this plan."""
     before = folder.read_about().get("plan", {})
+    if _knows_no_layout(before):
+        plan = {name: value for name, value in plan.items() if name != _LAYOUT}
     remedy = (
         f"Resume with p2p train --resume -o {folder.path} and nothing else, or train anew with -o OTHER or "
         f"--overwrite."

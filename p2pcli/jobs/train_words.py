@@ -11,7 +11,11 @@ from p2pcli.errors import EnvironmentFaultError, RecipeError
 from p2pcli.events import Note
 from p2pcli.inference.device import describe_device
 from p2pcli.io.base import Skipped, Source
+from p2pcli.io.domains import SideSource
+from p2pcli.io.folder import FolderSource
 from p2pcli.io.left_out import LeftOut, metadata_text, pictures_text
+from p2pcli.io.pair_sides import PairFolders
+from p2pcli.io.sidebyside import SideBySideSource
 from p2pcli.jobs.train_plan import Chosen
 from p2pcli.recipe import PatchGAN, Recipe, load_recipe
 from p2pcli.recipe.whole import Discriminator
@@ -41,12 +45,61 @@ def describe_run(pairs: TrainingData, run: TrainState, *, name: str) -> list[str
     sizes = " → ".join(str(stage.size) for stage in stages_of(recipe, count=len(split.train)))
     average = "" if train.ema is None else f", EMA {train.ema}"
     return [
+        *describe_layout(pairs, recipe),
         f"Data: {pairs.path}: {count_text(len(split.train), 'training pair')}, "
         f"{len(split.validation)} for validation ({split.origin}){made}.",
+        *_groups_words(split.groups),
         f"Recipe: {name}: {sizes} px{jitter}, {data.direction}, batch {train.batch_size}, "
         f"{steps:,} steps ({epochs:,} epochs), seed {train.seed}{average}.",
         f"Networks: {_networks_text(run)}.",
         f"Device: {describe_device(run.precision.device)}, {run.precision.name}.",
+    ]
+
+
+def describe_layout(pairs: TrainingData, recipe: Recipe) -> list[str]:
+    """How DATA was read where it could be read otherwise, and how to say so; [] where nothing was chosen."""
+    source = pairs.source.pairs if isinstance(pairs.source, SideSource) else pairs.source
+    folders = getattr(source, "folders", ())
+    if folders:
+        return [_folders_words(folders, recipe, beside=getattr(source, "beside", 0))]
+    if isinstance(source, SideBySideSource):
+        count = count_text(sum(map(len, source.splits().values())), "picture")
+        return [
+            f"Layout: side-by-side: {count} of twice the width, each cut into A (left half) and B (right). "
+            f"For photos that stay whole: --set data.layout=photos."
+        ]
+    if isinstance(source, FolderSource) and source.is_side_by_side():
+        return [
+            "Layout: photos: each stays whole, though all are twice as wide as high. For pairs of their "
+            "halves: --set data.layout=side-by-side."
+        ]
+    return []
+
+
+def _folders_words(folders: Sequence[PairFolders], recipe: Recipe, *, beside: int) -> str:
+    first, more = folders[0], "" if len(folders) == 1 else f" and {len(folders) - 1} more like it"
+    is_turned = recipe.data.direction == "BtoA"
+    source, target = (first.target, first.input) if is_turned else (first.input, first.target)
+    left = f" {count_text(beside, 'picture')} elsewhere left out." if beside else ""
+    if recipe.pairs.maker is not None or recipe.data.color == "lab":
+        own = "data.color=rgb" if recipe.pairs.maker is None else "pairs.maker=none"
+        return (
+            f"Layout: folders: {source.shown} and {target.shown} hold the same pictures{more}; those of "
+            f"{target.shown} are taken, and inputs made.{left} To learn from {source.shown} as it is: --set "
+            f"{own}. For all of both: --set data.layout=photos."
+        )
+    other = "AtoB" if is_turned else "BtoA"
+    return (
+        f"Layout: folders: {source.shown} → {target.shown}{more} (A is {first.input.shown}).{left} The other "
+        f"way round: --set data.direction={other}."
+    )
+
+
+def _groups_words(groups: str) -> list[str]:
+    if not groups:
+        return []
+    return [
+        f"Groups: {groups} stay together in the split. For each picture by itself: --set data.group=none."
     ]
 
 

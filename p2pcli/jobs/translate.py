@@ -11,6 +11,7 @@ from p2pcli.errors import NothingMatchedError, UsageError
 from p2pcli.events import Ended, Observer, Started, Stop, ignore
 from p2pcli.image import colour_of
 from p2pcli.inference.film import translate_film
+from p2pcli.inference.input_side import inputs_alone
 from p2pcli.inference.ledger import Ledger
 from p2pcli.inference.model_file import model_in
 from p2pcli.inference.outputs import Task, folder_tasks, is_single_file, require_sources_kept, single_task
@@ -86,6 +87,7 @@ def translate(
             seed=seed,
             background=background,
         )
+        listing, left_aside = inputs_alone(listing, translator, direction=direction)
         tasks = _tasks(listing, target, translator, is_single=is_single, encoding=encoding, limit=limit)
         report = TranslateReport(target, model_file, dry_run=dry_run)
         work = _work_fingerprint(
@@ -93,6 +95,8 @@ def translate(
         )
         progress = Progress(report.tally, Ledger(_record(target, is_single=is_single), work=work), observe)
         _tell(translator, tasks, progress, is_chosen=model is None)
+        for note in left_aside:
+            progress.note(note)
         todo = _begin(tasks, listing, progress, overwrite=overwrite)
         if dry_run:
             report.outputs = [str(task.output) for task in todo]

@@ -25,6 +25,17 @@ class Pairs(Section):
 class Data(Section):
     """How pairs come to the network's size and channels."""
 
+    layout: Literal["photos", "side-by-side", "folders", "parquet"] | None = None
+    """How DATA lies: single photos, pairs side by side in one picture, pairs in two folders (or two files of
+    one name), a Parquet dataset. None: what it is decides, and is said."""
+    input_folder: str | None = None
+    """Name of A's folder (or "*.png"), where two folders hold the same names and do not tell: --input."""
+    target_folder: str | None = None
+    """Name of B's folder (or "*.jpg"): --target."""
+    group: Literal["auto", "folder", "stem", "none"] = "auto"
+    """What stays together where validation is held out. folder: the pictures of one folder; stem: those whose
+    names are the same up to their last number; none: each for itself. auto: folders of numbered frames,
+    and runs of near-equal neighbours, which a small hash finds."""
     size: int = Field(256, ge=16, le=4096)
     """Side in px of the square the networks see while training."""
     load_size: int | None = Field(286, ge=16, le=8192)
@@ -85,6 +96,10 @@ class Data(Section):
             self._labels_go_together(self.labels)
         if self.color == "lab" and (self.labels is not None or self.mask):
             raise ValueError('color = "lab" is for photos; leave labels and mask out')
+        if self.layout not in (None, "folders") and (self.input_folder or self.target_folder):
+            raise ValueError(
+                f'layout "{self.layout}" has no folders to name; leave input_folder and target_folder'
+            )
         taken = sorted(RESERVED & set(self.extra))
         if taken:
             raise ValueError(f"extra cannot be called '{taken[0]}': data has a key of its own for it")
@@ -119,6 +134,11 @@ class Data(Section):
         if isinstance(self.palette, str):
             return PALETTES[self.palette]
         return self.palette or ()
+
+    @property
+    def pixels_are_ids(self) -> bool:
+        """True where label maps hold ids, whatever colours a file's own palette gives them."""
+        return self.labels is not None and not self.colours
 
     @property
     def input_planes(self) -> int:

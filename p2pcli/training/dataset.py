@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from p2pcli.conditions import ConditionError
+from p2pcli.conditions import ConditionError, LabelValueError, advice_on_values, plain_ids, values_in
 from p2pcli.errors import ItemError, NothingMatchedError, RecipeError, UsageError, item_border
-from p2pcli.image import Sample
+from p2pcli.image import Image, Sample
 from p2pcli.io import open_source
-from p2pcli.io.base import Checkable, Source
+from p2pcli.io.base import Checkable, Filed, Source
+from p2pcli.io.domains import SideSource
+from p2pcli.io.groups import Groups, Rule, group_pictures, small_picture
+from p2pcli.io.pair_sides import PairFolders
 from p2pcli.pairs import draw_options, maker_named
 from p2pcli.plan import fingerprint
 from p2pcli.randomness import fraction_for, rng_for
@@ -23,6 +28,8 @@ from p2pcli.training.finite import require_finite
 from p2pcli.training.sampler import Slot
 
 _FIRST_LOOKS = 16
+_MAPS = 500
+"""Label maps whose values are looked at for advice."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ class Split:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     origin: str
+    groups: str = ""
+    """What was kept together where pairs were held out: "10 folders of numbered frames"; "" for nothing."""
 
 
 @dataclass
@@ -101,19 +110,38 @@ def open_pairs(path: Path, recipe: Recipe, *, limit: int | None = None) -> PairD
     """
     require_pictures(recipe)
     on_the_fly = _maker_of(recipe)
-    source = open_source(path, extras=recipe.data.folders, scale=recipe.data.scale)
-    if not source.is_paired and on_the_fly is None and recipe.data.color != "lab":
+    data = recipe.data
+    photos_do = on_the_fly is not None or data.color == "lab"
+    source = open_source(
+        path,
+        layout=data.layout,
+        extras=data.folders,
+        scale=data.scale,
+        input_side=data.input_folder,
+        target_side=data.target_folder,
+        classes=data.classes,
+        id_maps=_id_maps(data),
+        photos_do=photos_do,
+    )
+    if not source.is_paired and not photos_do:
         raise UsageError(
             f"{path} holds single images, and the recipe makes no pairs. To make pairs on the fly, add "
             f"--set pairs.maker=edges (or gray, downsample …); to use pairs of your own, lay them out as A/ "
-            f"and B/ folders with equal names, as side-by-side images, or with p2p make-pairs."
+            f"and B/ folders with equal names, as side-by-side images (of any width: --set "
+            f"data.layout=side-by-side), or with p2p make-pairs."
         )
-    split = split_keys(source, share=recipe.data.validation, limit=limit)
+    split = split_keys(source, share=data.validation, limit=limit, group=data.group, classes=data.classes)
     if not split.train:
         raise NothingMatchedError(
             f"{path} holds no pair to train on. Expected images or pairs; see p2p train --help."
         )
-    return PairData(path, source, split, recipe.data, on_the_fly, recipe.train.seed)
+    return PairData(path, source, split, data, on_the_fly, recipe.train.seed)
+
+
+def _id_maps(data: Data) -> tuple[str, ...]:
+    """The pictures of a sample whose stored values are ids: label maps without a palette, instances."""
+    label_map = "input" if data.direction == "AtoB" else "target"
+    return (*((label_map,) if data.pixels_are_ids else ()), *(("inst",) if data.instances == "inst" else ()))
 
 
 def require_pictures(recipe: Recipe) -> None:
@@ -136,12 +164,20 @@ def _maker_of(recipe: Recipe) -> OnTheFly | None:
     return OnTheFly(maker, recipe.pairs.options)
 
 
-def split_keys(source: Source, *, share: float, limit: int | None) -> Split:
+def split_keys(
+    source: Source,
+    *,
+    share: float,
+    limit: int | None,
+    group: Rule = "none",
+    classes: Sequence[str] = (),
+) -> Split:
     """The source's own "train" and "validation" (or "val", "test") splits; else a held-out `share`.
 
-    What is held out depends on each key alone, so adding pairs moves none; at least one is held out where
-    `share` is above 0 and there are two or more. Raises `NothingMatchedError` where other splits have keys
-    and "train" has none.
+    What is held out depends on each key's group alone (`group` says what that is, and that it is none of the
+    `classes`), so adding pairs moves none; at least one is held out where `share` is above 0 and there are
+    two or more. Of a single group the last part is held out. Raises `NothingMatchedError` where other splits
+    have keys and "train" has none.
     """
     splits = {name: tuple(keys) for name, keys in source.splits().items() if keys}
     if "train" in splits:
@@ -156,12 +192,43 @@ def split_keys(source: Source, *, share: float, limit: int | None) -> Split:
     pool = (splits.get("train") or splits.get("all", ()))[:limit]
     if share <= 0 or len(pool) < 2:
         return Split(pool, (), "no validation")
-    fractions = {key: fraction_for(0, "validation", key) for key in pool}
-    held_out = {key for key in pool if fractions[key] < share} or {min(pool, key=fractions.__getitem__)}
-    if len(held_out) == len(pool):
-        held_out.discard(max(pool, key=fractions.__getitem__))
+    groups = group_pictures(pool, group, partial(_look, source), classes=classes)
+    held_out = _held_out(pool, groups, share=share)
     train = tuple(key for key in pool if key not in held_out)
-    return Split(train, tuple(key for key in pool if key in held_out), f"{len(held_out)} held out by name")
+    words = "held out by group" if groups.words else "held out by name"
+    return Split(
+        train, tuple(key for key in pool if key in held_out), f"{len(held_out)} {words}", groups=groups.words
+    )
+
+
+def _held_out(pool: Sequence[str], groups: Groups, *, share: float) -> set[str]:
+    """The keys of the groups that validate: those of a low hash, or the lowest of all."""
+    members: dict[str, list[str]] = {}
+    for key in pool:
+        members.setdefault(groups.name_of(key), []).append(key)
+    if len(members) == 1:
+        # A group of several knows its members in order of their numbers.
+        order = list(groups.names)
+        return set(order[-max(1, min(round(share * len(order)), len(order) - 1)) :])
+    fractions = {name: fraction_for(0, "validation", name) for name in members}
+    chosen = {name for name in members if fractions[name] < share} or {
+        min(members, key=fractions.__getitem__)
+    }
+    if len(chosen) == len(members):
+        chosen.discard(max(members, key=fractions.__getitem__))
+    are_most = sum(len(members[name]) for name in chosen) > max(share, 0.5) * len(pool)
+    if are_most and len(members) < len(pool):
+        # A long clip would leave nothing to train on: the shortest instead.
+        chosen = {min(members, key=lambda name: (len(members[name]), fractions[name]))}
+    return {key for name in chosen for key in members[name]}
+
+
+def _look(source: Source, key: str) -> Image:
+    """What shows that two samples are near-equal: the target, small where its file gives that for less."""
+    if isinstance(source, Filed):
+        return small_picture(source.file_of(key))
+    sample = source.read(key)
+    return sample.input if sample.target is None else sample.target
 
 
 def require_conditions(pairs: PairData) -> None:
@@ -191,10 +258,26 @@ def require_conditions(pairs: PairData) -> None:
     with ThreadPoolExecutor(default_workers(), thread_name_prefix="p2p-check") as pool:
         try:
             for problem in pool.map(problem_of, keys):
+                if isinstance(problem, LabelValueError):
+                    raise UsageError(f"{pairs.path}: {_words_on_labels(problem, pairs, keys)}")
                 if problem is not None:
                     raise UsageError(f"{pairs.path}: {problem}")
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _words_on_labels(problem: LabelValueError, pairs: PairData, keys: Sequence[str]) -> str:
+    """What was found, and the advice that the values of all maps give."""
+    values: set[int] = set()
+    for key in keys[:_MAPS]:
+        try:
+            sample = pairs.source.read(key)
+            image = sample.input if pairs.data.direction == "AtoB" else sample.target
+            if image is not None:
+                values |= values_in(plain_ids(image, name=key), pairs.data)
+        except ItemError:
+            continue
+    return f"{problem.found} {advice_on_values(values, problem.labels, is_all=True)}"
 
 
 def first_sample(pairs: PairData) -> Sample:
@@ -223,4 +306,14 @@ def data_identity(pairs: PairData) -> dict[str, object]:
         "training pairs": len(pairs.split.train),
         "validation pairs": len(pairs.split.validation),
         "names": fingerprint([pairs.split.train, pairs.split.validation]),
+        "layout": layout_of(pairs.source),
     }
+
+
+def layout_of(source: Source) -> str:
+    """How DATA was read, in a word or two, since one set of names may lie in several ways."""
+    inner = source.pairs if isinstance(source, SideSource) else source
+    folders: Sequence[PairFolders] = getattr(inner, "folders", ())
+    if folders:
+        return ", ".join(sorted(one.shown for one in folders))
+    return "pairs in one file" if inner.is_paired else "single pictures"

@@ -16,7 +16,7 @@ from p2pcli.randomness import rng_for
 from p2pcli.recipe import Data, Recipe
 from p2pcli.training.augment import Loaded, OnTheFly, Square, at_size
 from p2pcli.training.cache import LoadedCache
-from p2pcli.training.dataset import Split, require_pictures, split_keys
+from p2pcli.training.dataset import Split, layout_of, require_pictures, split_keys
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.finite import require_finite
 from p2pcli.training.sampler import Slot
@@ -55,6 +55,7 @@ class DomainData:
             "training pictures": [len(split.train) for split in splits],
             "validation pictures": [len(split.validation) for split in splits],
             "names": fingerprint([[split.train, split.validation] for split in splits]),
+            "layout": layout_of(self.source),
         }
 
     def first_sample(self) -> Sample:
@@ -152,15 +153,19 @@ def open_two_domains(path: Path, recipe: Recipe, *, limit: int | None = None) ->
             f"pairs.maker {recipe.pairs.maker} makes pairs, and task unpaired learns without. Leave [pairs] "
             f'out, or set task="paired".'
         )
-    a, b = open_domains(path)
-    share = recipe.data.validation
-    split_a, split_b = (split_keys(source, share=share, limit=limit) for source in (a, b))
+    data = recipe.data
+    a, b = open_domains(
+        path, layout=data.layout, input_side=data.input_folder, target_side=data.target_folder
+    )
+    split_a, split_b = (
+        split_keys(source, share=data.validation, limit=limit, group=data.group) for source in (a, b)
+    )
     for domain, split in (("A", split_a), ("B", split_b)):
         if not split.train:
             raise NothingMatchedError(f"{path}: domain {domain} holds no picture to train on.")
     places = rounds(split_a.train, max(len(split_a.train), len(split_b.train)))
-    split = Split(places, split_a.validation, split_a.origin)
-    return DomainData(path, a, b, split, split_b, recipe.data, recipe.train.seed)
+    split = Split(places, split_a.validation, split_a.origin, groups=split_a.groups)
+    return DomainData(path, a, b, split, split_b, data, recipe.train.seed)
 
 
 def rounds(keys: tuple[str, ...], count: int) -> tuple[str, ...]:

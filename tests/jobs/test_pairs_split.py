@@ -89,3 +89,31 @@ def test_however_few_there_are_some_are_trained_on(count: int) -> None:
 def test_a_share_that_is_no_number_is_refused():
     with pytest.raises(UsageError, match="split nan/0/1: expected three shares"):
         check_split([float("nan"), 0, 1])
+
+
+def clip(name: str, frames: int) -> Group[str]:
+    return Group(name, tuple(f"{name}/{number:06d}" for number in range(frames)), is_clip=True)
+
+
+def clips_of(items: list[str]) -> set[str]:
+    return {item.partition("/")[0] for item in items}
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 10, 30])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_clip_is_never_divided_however_few_there_are(count: int, seed: int) -> None:
+    assigned = assign_splits([clip(f"c{number}", 20) for number in range(count)], SHARES, seed=seed)
+    places = [clips_of(assigned[name]) for name in ("train", "validation", "test")]
+    assert sum(map(len, places)) == count
+    assert all(places[: min(count, 3)])
+
+
+def test_one_clip_alone_is_cut_into_blocks_of_time() -> None:
+    assigned = assign_splits([clip("c", 100)], SHARES, seed=0)
+    assert assigned["validation"] == [f"c/{number:06d}" for number in range(90, 95)]
+
+
+def test_clips_beside_photos_are_not_divided() -> None:
+    for seed in range(20):
+        assigned = assign_splits([clip("c", 50), *photos(30)], SHARES, seed=seed)
+        assert sum("c" in clips_of(items) for items in assigned.values()) == 1
