@@ -63,7 +63,21 @@ def bare(path: Path) -> Path:
     return with_packet_times(plain, path, lambda n, pts, dts: (pts, dts))
 
 
+def behind_its_sound(path: Path) -> Path:
+    """B-frames in the second stream, behind a sound."""
+    plain = film(path.with_name("plain.mkv"), codec="mpeg4", b_frames=2, key_every=8, sounds=1)
+    with av.open(str(plain)) as old, av.open(str(path), "w") as new:
+        sound = new.add_stream_from_template(old.streams.audio[0])
+        pictures = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = pictures if packet.stream.type == "video" else sound
+                new.mux(packet)
+    return path
+
+
 ODD = {
+    "behind-its-sound.mkv": behind_its_sound,
     "plain.avi": by_avi,
     "decoding-order.mkv": in_decoding_order,
     "joined.ts": joined,

@@ -43,8 +43,10 @@ class Extent:
 
     def see(self, packet: Packet[Any]) -> None:
         """Count a packet."""
+        if not packet.size:
+            return
         if packet.stream_index == self._index:
-            self._whole += bool(packet.size) and not packet.is_corrupt
+            self._whole += not packet.is_corrupt
         elif packet.stream_index in self._streams and packet.pts is not None and packet.time_base:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             self._end_of_others = max(self._end_of_others, end)

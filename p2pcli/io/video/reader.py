@@ -271,7 +271,8 @@ class FrameReader:
                     failures = 0
                     if self._extent is not None:
                         self._extent.see(packet)
-                    if packet.stream_index == stream.index:
+                    # The packets that flush decoders have a stream, and no index of one.
+                    if packet.stream is stream:
                         clock.place(packet)
                         yield cast("av.Packet[VideoStream]", packet)
                 return

@@ -224,7 +224,7 @@ def packet_times(
     try:
         for packet in container.demux():
             see(packet)
-            if packet.stream_index != stream.index or packet.size == 0 or packet.is_discard:
+            if packet.stream is not stream or packet.size == 0 or packet.is_discard:
                 continue
             if packet.pts is None or packet.is_corrupt:
                 return None
