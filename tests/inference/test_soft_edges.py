@@ -10,6 +10,7 @@ import pytest
 
 from p2pcli.errors import UsageError
 from p2pcli.image import Colour, Image, colour_of, over
+from p2pcli.inference.model_file import read_model, save_model
 from p2pcli.inference.soft_edges import with_alpha
 from p2pcli.inference.translator import load_model
 from p2pcli.io.codec import encode, read_image
@@ -188,3 +189,16 @@ def test_over_is_the_rounded_mixture(dtype: str) -> None:
 def test_files_keep_colours_below_alpha(suffix: str) -> None:
     source = noise("uint8")
     assert np.array_equal(read_image(encode(source, suffix)).image, source)
+
+
+def test_a_model_that_colours_grays_leaves_no_white_rim(tiny_model: Callable[..., Path]) -> None:
+    path = tiny_model(data={"color": "lab"})
+    state, recipe, info = read_model(path)
+    # It finds no colours at all: grays stay as they are.
+    save_model(path, {name: value * 0 for name, value in state.items()}, recipe=recipe, info=info)
+    source = sprite()
+    source[:, :, :3] = 60
+    result = load_model(path, device="cpu", precision="float32")(source)
+    assert np.array_equal(result[:, :, 3], source[:, :, 3])
+    for behind in (BLACK, WHITE):
+        assert off(over(result, behind), over(source, behind)).max() <= 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import threading
 from collections.abc import Callable
 from fractions import Fraction
@@ -498,3 +499,31 @@ def test_an_identity_model_gives_back_palettes_keys_and_gray_with_alpha(tmp_path
         assert (
             np.abs(found - wanted)[:, :, :3] <= np.where(alpha % 255 == 0, 0, 1 + 128 / alpha.clip(1))
         ).all()
+
+
+def premultiplied(path: Path, dtype: str) -> Path:
+    """A TIFF whose colours are multiplied by alpha, and says so (ExtraSamples 1)."""
+    image = noise(32, 32, 4, dtype=dtype)
+    alpha = image[:, :, 3:].astype(np.uint32)
+    top = int(np.iinfo(dtype).max)
+    image[:, :, :3] = (image[:, :, :3] * alpha + top // 2) // top
+    content = encode(image, ".tiff")
+    straight, multiplied = (struct.pack("<HHIHH", 338, 3, 1, kind, 0) for kind in (2, 1))
+    assert content.count(straight) == 1
+    path.write_bytes(content.replace(straight, multiplied))
+    return path
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_an_identity_model_gives_back_premultiplied_files(tmp_path, real_data, dtype):
+    source = premultiplied(tmp_path / "a.tiff", dtype)
+    model = real_data / "reported" / "identity" / "identity_x1.pth"
+    translate(source, model=model, output=tmp_path / "out", device="cpu")
+    wanted = read_image(source).image.astype(np.int64)
+    found = read_image(tmp_path / "out" / "a.tiff").image.astype(np.int64)
+    top = np.iinfo(dtype).max
+    alpha = wanted[:, :, 3:]
+    assert np.array_equal(found[:, :, 3:], alpha) and read_image(source).image.dtype == dtype
+    steps = np.abs(found - wanted)[:, :, :3]
+    assert (steps <= np.where(alpha % top == 0, 0, 1 + (top + 1) / 2 / alpha.clip(1))).all()
