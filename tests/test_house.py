@@ -26,6 +26,8 @@ FLOORS = {
     "randomness": 0,
     "synonyms": 0,
     "recipe": 0,
+    "untrusted": 0,
+    "visible": 0,
     "io": 1,
     "pairs": 1,
     "nets": 1,
@@ -33,6 +35,7 @@ FLOORS = {
     "losses": 1,
     "metrics": 1,
     "tensors": 1,
+    "stored_tensors": 1,
     "conditions": 1,
     "tasks": 2.0,
     "inference": 2.1,
@@ -51,6 +54,7 @@ WORLDS = {
     "losses": "torch",
     "metrics": "torch",
     "tensors": "torch",
+    "stored_tensors": "torch",
     "conditions": "torch",
 }
 

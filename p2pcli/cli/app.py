@@ -22,8 +22,8 @@ from p2pcli.cli.invocation import Invocation
 from p2pcli.cli.json_line import json_line
 from p2pcli.cli.native_output import open_closed_streams, without_native_output
 from p2pcli.cli.verbs import Verbs
-from p2pcli.cli.visible import visible
 from p2pcli.errors import ExitCode, P2PError, UsageError, did_you_mean
+from p2pcli.visible import visible
 
 app = typer.Typer(
     cls=Verbs,
@@ -41,6 +41,7 @@ HELP = help_page(
     New here? p2p quickstart does all three on photos that come with p2p.""",
 )
 
+_MOST_SAID = 4000
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE}
 
 
@@ -199,6 +200,8 @@ def _command_of(words: Sequence[str]) -> str:
 
 def _say(message: str, code: ExitCode, *, as_json: bool) -> None:
     line = " ".join(message.split())
+    # A file's words may stand in it, at any length.
+    line = line if len(line) <= _MOST_SAID else f"{line[: _MOST_SAID - 1]}…"
     sys.stderr.write(f"p2p: {visible(line)}\n")
     if as_json:
         sys.stdout.write(json_line({"exit_code": int(code), "error": line}))

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from p2pcli.cli.visible import visible
 from p2pcli.events import Advanced, Ended, Event, Note, Observer, Started, TrainProgress, ignore
+from p2pcli.visible import visible
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -14,9 +14,9 @@ from p2pcli.cli.invocation import Invocation
 from p2pcli.cli.json_line import json_line
 from p2pcli.cli.progress import counted, drawing, duration
 from p2pcli.cli.signals import Caught, stopping_on_signals
-from p2pcli.cli.visible import visible
 from p2pcli.errors import ExitCode
 from p2pcli.events import Observer, Stop
+from p2pcli.visible import visible
 
 
 class Report(Protocol):
@@ -66,9 +66,12 @@ class Printing:
             sys.stderr.write(f"{visible(line)}\n")
 
     def data(self, line: str) -> None:
-        """The result itself, on stdout, where it is not a JSON object that is asked for."""
+        """The result itself, on stdout, where it is not a JSON object that is asked for.
+
+        A name with control characters is shown with escapes; JSON holds it as it is.
+        """
         if not self.json:
-            sys.stdout.write(f"{line}\n")
+            sys.stdout.write(f"{visible(line)}\n")
 
 
 def newest_unless(

@@ -13,9 +13,9 @@ from p2pcli.cli import options
 from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation, command_line
 from p2pcli.cli.running import Printing, finish, newest_unless, run_job, tally_line
-from p2pcli.cli.visible import visible
 from p2pcli.events import Observer, Stop
 from p2pcli.kept_memory import keep_freed_memory
+from p2pcli.visible import visible
 
 if TYPE_CHECKING:
     from p2pcli.jobs.translate_report import TranslateReport

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from p2pcli.errors import UsageError
 from p2pcli.randomness import rng_for
+from p2pcli.stored_tensors import RefusedError, read_header
 
 CLUSTERS_PER_CLASS = 10
 """As published."""
@@ -49,19 +50,32 @@ class Clusters:
         }
 
 
-def clusters_in(state: Mapping[str, Tensor]) -> Clusters | None:
-    """The clusters in a model file's state; None where it has none."""
+def clusters_in(state: Mapping[str, Tensor], *, features: int | None = None) -> Clusters | None:
+    """The clusters in a model file's state; None where it has none.
+
+    Raises `UsageError` where they are no clusters, or none of an encoder that gives so many `features`.
+    """
     found = [state.get(f"{_PREFIX}{name}") for name in ("centres", "classes", "counts")]
-    arrays = [tensor.numpy() for tensor in found if tensor is not None]
-    return Clusters(*arrays) if len(arrays) == 3 else None
+    tensors = [tensor for tensor in found if tensor is not None]
+    if len(tensors) < 3:
+        return None
+    centres, classes, counts = tensors
+    fit = centres.dim() == 2 and features in (None, centres.shape[1]) and centres.is_floating_point()
+    fit &= all(one.shape == centres.shape[:1] and one.dtype == torch.int64 for one in (classes, counts))
+    if not fit:
+        raise UsageError(
+            f"the model's clusters are {tuple(centres.shape)}, {tuple(classes.shape)} and "
+            f"{tuple(counts.shape)}; expected (n, {features or 'features'}), (n,) and (n,). Store them anew: "
+            f"p2p cluster."
+        )
+    return Clusters(centres.float().numpy(), classes.numpy(), counts.numpy())
 
 
 def holds_clusters(path: Path) -> bool:
     """True where the file at `path` is a model with clusters in it; only its header is read."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return any(name.startswith(_PREFIX) for name in file.keys())  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError):
+        return any(name.startswith(_PREFIX) for name in read_header(path).names)
+    except (OSError, RefusedError):
         return False
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from p2pcli.io.atomic import environment_fault
+from p2pcli.io.places import unusable
+from p2pcli.untrusted import JSON_BYTES, append_line, parse_json_object, read_text, require_kinds
 
 State = Literal["absent", "done", "stale", "foreign"]
 
@@ -26,22 +28,28 @@ class Ledger:
     """The record beside the outputs. Safe from many threads."""
 
     def __init__(self, path: Path, *, work: str) -> None:
-        """`path` is the file; `work` the fingerprint of model and options. A cut line is passed over."""
+        """`path` is the file; `work` the fingerprint of model and options. A cut line is passed over.
+
+        Raises `UsageError` where what lies at `path` is no file of lines.
+        """
         self.path = path
         self.work = work
         self._lock = threading.Lock()
         self._rows: dict[str, dict[str, object]] = {}
         self._ends_whole = True
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
+            text = read_text(path, limit=JSON_BYTES, errors="replace")
+        except FileNotFoundError:
             return
+        except OSError as error:
+            raise unusable(error, path) from None
         self._ends_whole = not text or text.endswith("\n")
         for line in text.splitlines():
             try:
-                row = json.loads(line)
-                self._rows[str(row["output"])] = row
-            except (ValueError, KeyError, TypeError):
+                row = parse_json_object(line)
+                require_kinds(row, {"output": str}, needed=True)
+                self._rows[row["output"]] = row
+            except ValueError:
                 continue
 
     def state(self, relative: str, output: Path, source: Path) -> State:
@@ -66,20 +74,16 @@ class Ledger:
         self._append({"output": relative, "work": self.work, "source": source_marked, "bytes": size})
 
     def _append(self, row: dict[str, object]) -> None:
-        line = json.dumps(row, ensure_ascii=True, sort_keys=True) + "\n"
+        line = json.dumps(row, ensure_ascii=True, sort_keys=True)
         with self._lock:
             self._rows[str(row["output"])] = row
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                with self.path.open("a", encoding="utf-8") as file:
-                    # Whatever a crash cut off must not swallow this line.
-                    file.write(line if self._ends_whole else f"\n{line}")
+                # Whatever a crash cut off must not swallow this line.
+                append_line(self.path, line, after="" if self._ends_whole else "\n")
                 self._ends_whole = True
             except OSError as error:
-                fault = environment_fault(error, self.path)
-                if fault is None:
-                    raise
-                raise fault from error
+                raise environment_fault(error, self.path) or unusable(error, self.path) from error
 
 
 def _mark_or_none(source: Path) -> dict[str, int] | None:

@@ -21,12 +21,13 @@ from p2pcli.conditions import channels_of, instance_ids, label_ids
 from p2pcli.errors import ItemError, UsageError
 from p2pcli.image import Image, as_rgb8, resize
 from p2pcli.inference.clusters import Clusters, clusters_in, instances_in
+from p2pcli.inference.model_file import with_weights
 from p2pcli.io.codec import read_image
 from p2pcli.nets import Network
 from p2pcli.nets.spade import STYLE_SIZE
 from p2pcli.randomness import rng_for
 from p2pcli.recipe import SPADE, Data, FeatureEncoder, Recipe, StyleEncoder
-from p2pcli.tasks.networks import build_encoder, encoder_name, state_of
+from p2pcli.tasks.networks import encoder_name, required_encoder, state_of
 from p2pcli.tensors import from_bytes, stacked
 
 PHOTO = "target"
@@ -112,9 +113,15 @@ def _seen(image: Image, key: str, data: Data, *, device: torch.device, pad: Pad)
 
 
 def looks_in(
-    state: Mapping[str, Tensor], recipe: Recipe, *, look: str | int | Path, device: torch.device, seed: int
+    path: Path,
+    state: Mapping[str, Tensor],
+    recipe: Recipe,
+    *,
+    look: str | int | Path,
+    device: torch.device,
+    seed: int,
 ) -> Looks | None:
-    """What `look` means for the model with `state`; None where its network takes nothing beside the input.
+    """What `look` means for the model at `path`, which holds `state`; None where it has one result alone.
 
     "auto": the commonest cluster of each class, or the style's mean. A number: that cluster of each class
     (0 the commonest), or that draw of the style, for all pictures alike. "sample": drawn for each picture
@@ -135,17 +142,18 @@ def looks_in(
     photo = read_image(file).image if file is not None and file.is_file() else None
     choice = str(look) if photo is None else "photo"
     number = _number(choice)
-    encoder = build_encoder(recipe)
-    if encoder is None:
+    if recipe.encoder is None:
         if choice == "photo":
             raise UsageError(
                 f"look {look}: the model holds no encoder. Import latest_net_E.pth with its generator."
             )
         return Looks(_of_prior(choice, number, seed=seed))
-    encoder.load_state_dict(state_of(state, encoder_name(recipe)))
+    values = state_of(state, encoder_name(recipe))
+    encoder = with_weights(path, partial(required_encoder, recipe), values, section=recipe.encoder)
     encoder.to(device).eval().requires_grad_(False)
-    if has_features:
-        choose = _of_clusters(choice, number, clusters_in(state), seed=seed)
+    if isinstance(recipe.encoder, FeatureEncoder):
+        clusters = clusters_in(state, features=recipe.encoder.output_channels)
+        choose = _of_clusters(choice, number, clusters, seed=seed)
         encode = _encoded_features(encoder)
     else:
         choose, encode = _of_prior(choice, number, seed=seed), _encoded_style(encoder)

@@ -7,35 +7,57 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from p2pcli import __version__
 from p2pcli.errors import RecipeError, UsageError
 from p2pcli.io.atomic import write_bytes
+from p2pcli.nets import Network
 from p2pcli.recipe import Recipe, parse_recipe
+from p2pcli.recipe.section import Section, layer_count
+from p2pcli.stored_tensors import (
+    DamagedError,
+    RefusedError,
+    is_pickled,
+    is_safetensors,
+    read_header,
+    read_tensors,
+)
 from p2pcli.tasks import build_generator
 from p2pcli.tasks.networks import recipe_of_direction, runnable, state_of
 from p2pcli.tasks.unpaired import DIRECTIONS
+from p2pcli.untrusted import Kinds, open_regular, parse_json_object, require_kinds
 
 FORMAT_VERSION = 1
 _METADATA_KEY = "p2p"
-_HEADER_LIMIT = 100_000_000
-"""Bytes; the safetensors format allows no longer header."""
+_KINDS: Kinds = {
+    "role": str,
+    "trained_size": int,
+    "step": int,
+    "epoch": int,
+    "metrics": dict,
+    "tool_version": str,
+    "format_version": int,
+}
+"""Key of the metadata → its type, for those that every file has besides the recipe."""
+
+
+Role = Literal["generator", "discriminator"]
 
 
 @dataclass(frozen=True)
 class ModelInfo:
     """What a model file says of itself besides its recipe and its weights."""
 
-    role: Literal["generator", "discriminator"] = "generator"
+    role: Role = "generator"
     trained_size: int = 256
     """Side in px of the squares it saw while training."""
     step: int = 0
@@ -87,31 +109,26 @@ def read_model(path: Path) -> tuple[dict[str, torch.Tensor], Recipe, ModelInfo]:
     Raises `UsageError` where the file is missing, cut short, a pickle, no p2p model, or has weights that are
     not finite; a pickle is never opened.
     """
-    _refuse_other_formats(path)
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            about = _parse_metadata(path, file.metadata())
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            _require_finite(path, state)
-    except (SafetensorError, OSError) as error:
+        _refuse_other_formats(path)
+        header = read_header(path)
+        about = _parse_metadata(path, header.metadata)
+        state, _ = read_tensors(path)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}). Expected a .safetensors model file."
+        ) from None
+    except DamagedError as error:
         raise UsageError(
             f"{path}: not a whole safetensors file ({error}). It was cut short or damaged; copy it again, or "
             f"take best.safetensors or model.safetensors of the run."
         ) from None
+    except RefusedError as error:
+        raise UsageError(f"{path}: not opened: {error}. Expected a model file of p2p train.") from None
+    _require_finite(path, state)
     try:
         recipe = parse_recipe(about["recipe"], where=f"{path}, recipe in the metadata")
-        info = ModelInfo(
-            role=about["role"],
-            trained_size=int(about["trained_size"]),
-            step=int(about["step"]),
-            epoch=int(about["epoch"]),
-            metrics={str(name): float(value) for name, value in about["metrics"].items()},
-            # Files written before the two existed have neither.
-            maker=about.get("maker"),
-            maker_options=dict(about.get("maker_options", {})),
-            tool_version=str(about["tool_version"]),
-            format_version=int(about["format_version"]),
-        )
+        info = _info(about)
     except RecipeError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -119,6 +136,28 @@ def read_model(path: Path) -> tuple[dict[str, torch.Tensor], Recipe, ModelInfo]:
             f"{path}: its p2p metadata is incomplete ({error!r}). Save the model again."
         ) from None
     return state, recipe, info
+
+
+def _info(about: Mapping[str, Any]) -> ModelInfo:
+    """What the metadata say besides the recipe. Raises `ValueError` where a value has another type."""
+    require_kinds(about, _KINDS, needed=True)
+    # Files written before the two existed have neither.
+    require_kinds(about, {"maker": (str, type(None)), "maker_options": dict})
+    if about["role"] not in get_args(Role):
+        raise ValueError(f"role '{about['role'][:40]}', not one of {', '.join(get_args(Role))}")
+    metrics = about["metrics"]
+    require_kinds(metrics, dict.fromkeys(metrics, (int, float)))
+    return ModelInfo(
+        role=about["role"],
+        trained_size=about["trained_size"],
+        step=about["step"],
+        epoch=about["epoch"],
+        metrics={name: float(value) for name, value in metrics.items()},
+        maker=about.get("maker"),
+        maker_options=dict(about.get("maker_options", {})),
+        tool_version=about["tool_version"],
+        format_version=about["format_version"],
+    )
 
 
 def _require_finite(path: Path, state: Mapping[str, torch.Tensor]) -> None:
@@ -147,38 +186,50 @@ def generator_in(
         )
     else:
         name = "generator"
-    values = state_of(state, name)
+    build = partial(build_generator, recipe)
+    return runnable(
+        recipe, with_weights(file, build, state_of(state, name), section=recipe.generator)
+    ), recipe
+
+
+def with_weights(
+    file: Path, build: Callable[[], Network], values: Mapping[str, Tensor], *, section: Section
+) -> Network:
+    """The network that `build` makes after the recipe's `section`, with the weights in `values`.
+
+    Raises `UsageError` where they are not its weights, before the network takes any memory or time: a recipe
+    in a file is a stranger's word, and may describe a network of any size.
+    """
+    layers = layer_count(section)
+    if layers > len(values):
+        raise UsageError(
+            f"{file}: its recipe describes a {section.model_dump()['name']} of {layers} layers, and it holds "
+            f"{len(values)} weights. Save it again."
+        )
     try:
-        # Without memory first: a recipe is a stranger's word, and may describe a network of any size.
         with torch.device("meta"):
-            build_generator(recipe).load_state_dict(values, assign=True)
-    except RuntimeError as error:
+            build().load_state_dict(values, assign=True)
+    except (RuntimeError, ValueError, TypeError, OverflowError) as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise UsageError(
             f"{file}: its weights do not fit the network that its recipe describes ({first}). Save it again."
         ) from None
-    network = build_generator(recipe)
+    network = build()
     network.load_state_dict(values)
-    return runnable(recipe, network), recipe
+    return network
 
 
 def _refuse_other_formats(path: Path) -> None:
+    """Raise `UsageError` that names what `path` is, where it is no safetensors file."""
     if os.path.isdir(path):  # noqa: PTH112 - is_dir raises in folders that may not be searched
         raise UsageError(f"{path}: a folder, where a .safetensors model file is expected.")
-    try:
-        with path.open("rb") as file:
-            head = file.read(9)
-        size = path.stat().st_size
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read ({error.strerror}). Expected a .safetensors model file."
-        ) from None
-    length = int.from_bytes(head[:8], "little")
-    has_header = head[8:9] == b"{"
-    if has_header and length <= min(_HEADER_LIMIT, size - 8):
-        return
+    with open_regular(path) as file:
+        head = file.read(9)
+    size = path.stat().st_size
     # The length of a safetensors header may begin with the same two bytes as a zip or a pickle.
-    if not has_header and head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    if is_safetensors(head) and int.from_bytes(head[:8], "little") <= size - 8:
+        return
+    if not is_safetensors(head) and is_pickled(head):
         raise UsageError(
             f"{path}: a PyTorch pickle, which can run code when it is opened, so it was not. Expected a "
             f".safetensors file of p2p train. Published weights: p2p import {path} -o model.safetensors."
@@ -189,26 +240,26 @@ def _refuse_other_formats(path: Path) -> None:
     )
 
 
-def _parse_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    text = (metadata or {}).get(_METADATA_KEY)
+def _parse_metadata(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    text = metadata.get(_METADATA_KEY)
     if text is None:
         raise UsageError(
             f"{path}: safetensors without p2p metadata, so its architecture is unknown. Expected a file that "
             f"p2p train wrote. Published weights: p2p import {path} -o model.safetensors."
         )
     try:
-        about = json.loads(text)
-        version = int(about["format_version"])
-    except (ValueError, KeyError, TypeError) as error:
+        about = parse_json_object(text, may_be_infinite=True)
+        require_kinds(about, {"format_version": int}, needed=True)
+    except ValueError as error:
         raise UsageError(
             f"{path}: its p2p metadata cannot be read ({error!r}). Save the model again."
         ) from None
-    if version > FORMAT_VERSION:
+    if about["format_version"] > FORMAT_VERSION:
         raise UsageError(
-            f"{path}: model format {version}, written by p2p {about.get('tool_version')}; this p2p reads up "
-            f"to {FORMAT_VERSION}. Upgrade: pip install --upgrade p2pcli."
+            f"{path}: model format {about['format_version']}, written by p2p {about.get('tool_version')}; "
+            f"this p2p reads up to {FORMAT_VERSION}. Upgrade: pip install --upgrade p2pcli."
         )
-    return dict(about)
+    return about
 
 
 def model_in(path: Path) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from p2pcli.errors import UsageError
 from p2pcli.io.base import Entry
 from p2pcli.io.codec import ENCODABLE
+from p2pcli.io.places import real
 from p2pcli.io.sniff import kind_of_suffix
 from p2pcli.io.video import CONTAINERS, VideoInfo, output_suffix, probe
 
@@ -97,13 +98,13 @@ def require_sources_kept(tasks: Iterable[Task]) -> None:
     """Raise `UsageError` where a link in the output folder leads a result onto one of the sources."""
     listed = list(tasks)
     # A link in place of the file itself is replaced; only those in place of folders lead elsewhere.
-    place = functools.cache(Path.resolve)
+    place = functools.cache(real)
     sources = {place(task.entry.path.parent) / task.entry.path.name for task in listed}
     for task in listed:
-        real = place(task.output.parent) / task.output.name
-        if real in sources:
+        lies = place(task.output.parent) / task.output.name
+        if lies in sources:
             raise UsageError(
-                f"{task.output} is the source {real}, through a link. Remove the link, or choose another "
+                f"{task.output} is the source {lies}, through a link. Remove the link, or choose another "
                 "output folder with -o."
             )
 

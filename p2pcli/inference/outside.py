@@ -1,7 +1,7 @@
 """Models of other projects (super-resolution, restoration, inpainting), found and built by spandrel.
 
 Their files hold weights alone; spandrel reads the architecture from keys and shapes. Here it is brought to
-our ranges and size needs. Pickles are read with `weights_only=True` alone.
+our ranges and size needs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from p2pcli.errors import EnvironmentFaultError, UsageError
@@ -24,6 +23,8 @@ from p2pcli.inference.weights_file import read_weights
 from p2pcli.nets.blocks import SizeNeeds
 from p2pcli.nets.detect import detect
 from p2pcli.recipe import Data
+from p2pcli.stored_tensors import RefusedError, is_pickled, is_safetensors, read_header
+from p2pcli.untrusted import open_regular
 
 _PROBE_PX = 32
 _LIVE_MAPS = 3
@@ -136,16 +137,10 @@ def is_from_outside(path: Path) -> bool:
     False for everything else: `read_model` says what is wrong with it.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(9)
-    except OSError:
-        return False
-    if head[8:9] != b"{":
-        return head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            return "p2p" not in (file.metadata() or {})
-    except (SafetensorError, OSError):
+        return "p2p" not in read_header(path).metadata if is_safetensors(head) else is_pickled(head)
+    except (OSError, RefusedError):
         return False
 
 
@@ -273,9 +268,8 @@ def _about(path: Path, descriptor: Any) -> str:
 def _licence(path: Path) -> str | None:
     """What a safetensors file's metadata name as licence, if they do."""
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError):
+        metadata = read_header(path).metadata
+    except (OSError, RefusedError):
         return None
     named = (metadata.get(key) for key in ("modelspec.license", "license"))
     return next((" ".join(text.split())[:80] for text in named if text), None)

@@ -97,7 +97,7 @@ def load_model(
         scale=recipe.data.scale,
         bytes_per_pixel=bytes_per_pixel(recipe, dtype),
         recipe=recipe,
-        looks=looks_in(state, recipe, look=look, device=where, seed=seed),
+        looks=looks_in(file, state, recipe, look=look, device=where, seed=seed),
         path=file,
         info=info,
         device=where,

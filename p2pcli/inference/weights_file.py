@@ -1,24 +1,28 @@
-"""Weights that other projects saved: .pth and .safetensors files, and the option texts beside them.
-
-Pickles are read with `weights_only=True` alone, which builds tensors and plain containers and runs nothing.
-"""
+"""Weights that other projects saved: .pth and .safetensors files, and the option texts beside them."""
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-
 from p2pcli.errors import UsageError
+from p2pcli.stored_tensors import (
+    DamagedError,
+    RefusedError,
+    is_safetensors,
+    read_header,
+    read_pickled,
+    read_tensors,
+)
+from p2pcli.untrusted import open_regular, read_text
 
+_EXPECTED = "Expected a state dict: torch.save(net.state_dict(), FILE)."
 OPTION_FILES = ("train_opt.txt", "opt.txt")
-_OPTION_LIMIT_BYTES = 1_000_000
+_MOST_DIGITS = 9
+"""Of a number in an option text: more is none that any network has."""
 _NEGATED = {"True": False, "False": True}
 """What options that begin with "no_" say of the thing itself."""
 
@@ -54,24 +58,21 @@ def read_weights(path: Path) -> dict[str, Any]:
     or a p2p model already.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(9)
+        if is_safetensors(head):
+            return _read_safetensors(path)
+        values = read_pickled(path)
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}). Expected a .pth or .safetensors file with weights."
         ) from None
-    if head[8:9] == b"{":
-        return _read_safetensors(path)
-    try:
-        with warnings.catch_warnings():
-            # TorchScript is announced by a warning of two lines before it is refused.
-            warnings.simplefilter("ignore")
-            values = torch.load(path, map_location="cpu", weights_only=True)
+    except UsageError:
+        raise
+    except RefusedError as error:
+        raise UsageError(f"{path}: not opened: {error}. {_EXPECTED}") from None
     except Exception as error:  # torch.load names no common type for what damaged and hostile files raise
-        raise UsageError(
-            f"{path}: not opened: {_why_unreadable(head, error)}. Expected a state dict: "
-            "torch.save(net.state_dict(), FILE)."
-        ) from None
+        raise UsageError(f"{path}: not opened: {_why_unreadable(head, error)}. {_EXPECTED}") from None
     if not isinstance(values, Mapping):
         raise UsageError(
             f"{path}: holds a {type(values).__name__}. Expected a state dict, saved with "
@@ -84,14 +85,15 @@ def read_options_beside(path: Path) -> PublishedOptions:
     """What train_opt.txt or opt.txt in the folder of `path` says; all None where there is neither."""
     for name in OPTION_FILES:
         beside = path.parent / name
-        if beside.is_file() and beside.stat().st_size < _OPTION_LIMIT_BYTES:
-            return _parse_options(beside)
+        try:
+            return _parse_options(beside, read_text(beside, errors="replace"))
+        except OSError:
+            continue  # none, or none that is worth the name
     return PublishedOptions()
 
 
-def _parse_options(path: Path) -> PublishedOptions:
+def _parse_options(path: Path, text: str) -> PublishedOptions:
     """Lines `name: value [default: …]`; options were renamed in 2019, so that both names are known."""
-    text = path.read_text(encoding="utf-8", errors="replace")
     found = re.findall(r"^\s*(\w+):[ \t]*(.*?)[ \t]*(?:\[default:.*)?$", text, re.M)
     options: dict[str, str] = dict(found)
     direction = options.get("direction", options.get("which_direction"))
@@ -103,8 +105,8 @@ def _parse_options(path: Path) -> PublishedOptions:
         direction=direction if direction in ("AtoB", "BtoA") else None,
         dropout=_NEGATED.get(options.get("no_dropout", "")),
         doublings=doublings if doublings in ("normal", "more", "most") else None,
-        size=int(size) if size.isdecimal() else None,
-        labels=int(labels) if labels.isdecimal() else None,
+        size=_number(size),
+        labels=_number(labels),
         instances=_NEGATED.get(options.get("no_instance", "")),
         features=_features(options),
         dataset=options.get("dataset_mode"),
@@ -117,16 +119,19 @@ def _features(options: Mapping[str, str]) -> int | None:
     count = options.get("feat_num", "")
     if not used:
         return None
-    return int(count) if "True" in used and count.isdecimal() else 0
+    return (_number(count) or 0) if "True" in used else 0
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            if "p2p" in (file.metadata() or {}):
-                raise UsageError(f"{path}: a p2p model already. Use it as it is: p2p translate -m {path}")
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except SafetensorError as error:
+        if "p2p" in read_header(path).metadata:
+            raise UsageError(f"{path}: a p2p model already. Use it as it is: p2p translate -m {path}")
+        return dict(read_tensors(path)[0])
+    except DamagedError as error:
         raise UsageError(
             f"{path}: not a whole safetensors file ({error}). It was cut short or damaged; copy it again."
         ) from None

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from p2pcli.io.parquet_shard import features
+from p2pcli.visible import visible_lines
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -59,7 +60,7 @@ def dataset_card(
     lines += ["", "## How it was made", "", "| setting | value |", "|---|---|"]
     lines += [f"| {name} | `{json.dumps(value, ensure_ascii=False)}` |" for name, value in settings.items()]
     lines += ["", "The pictures keep the rights of their sources; state a licence before you share them.", ""]
-    return "\n".join(lines)
+    return visible_lines("\n".join(lines))
 
 
 def _front_matter(present: Mapping[str, tuple[int, int]], total: int) -> list[str]:

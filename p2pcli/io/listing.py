@@ -19,8 +19,9 @@ from typing import Literal
 
 from p2pcli.errors import UsageError, did_you_mean
 from p2pcli.io.base import Entry, Listing, Skipped
-from p2pcli.io.places import paths_of
+from p2pcli.io.places import paths_of, real
 from p2pcli.io.sniff import HEAD_BYTES, kind_of_content, kind_of_suffix
+from p2pcli.untrusted import LIST_BYTES, read_text
 
 Kind = Literal["image", "video"]
 
@@ -56,7 +57,7 @@ def list_media(
     Raises `UsageError` for a source that does not exist and for outputs that would overwrite each other.
     """
     given = paths_of(sources, "sources")
-    left_out = frozenset(Path(path).resolve() for path in exclude)
+    left_out = frozenset(real(Path(path)) for path in exclude)
     folders = [Path(source) for source in given if _is_folder(Path(source))]
     prefixes = _prefixes(folders)
     found = _Found()
@@ -182,7 +183,7 @@ def _walk(
             path = folder / name
             is_folder = _is_folder(path)
             # Resolving every file of a large folder is slow: only those that could be meant.
-            if (is_folder or name in left_out_names) and path.resolve() in left_out:
+            if (is_folder or name in left_out_names) and real(path) in left_out:
                 skipped.append(Skipped(path, "the output"))
             elif not is_folder:
                 yield prefix + name, path
@@ -228,7 +229,7 @@ def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:
 
 
 def _add_file(path: Path, left_out: frozenset[Path], found: _Found) -> None:
-    resolved = path.resolve()
+    resolved = real(path)
     if resolved in left_out or any(parent in left_out for parent in resolved.parents):
         found.skipped.append(Skipped(path, "the output"))
     elif path.suffix.lower() in LIST_SUFFIXES:
@@ -241,10 +242,10 @@ def _listed(list_file: Path, skipped: list[Skipped]) -> list[tuple[str, Path]]:
     """The files that a list names, one a line; those outside its folder go by the path below their nearest
     common folder."""
     try:
-        text = list_file.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        text = read_text(list_file, limit=LIST_BYTES, encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise UsageError(
-            f"{list_file}: the list cannot be read ({error.strerror}). Check its permissions."
+            f"{list_file}: the list cannot be read ({error.strerror}). Expected a text file, one path a line."
         ) from None
     inside: list[tuple[str, Path]] = []
     outside: list[Path] = []
@@ -294,12 +295,12 @@ def _without_repeats(found: _Found) -> list[tuple[str, Path]]:
 def _prefixes(folders: list[Path]) -> dict[Path, str]:
     if len(folders) < 2:
         return dict.fromkeys(folders, "")
-    names = {folder: folder.resolve().name for folder in folders}
+    names = {folder: real(folder).name for folder in folders}
     by_name: dict[str, Path] = {}
     for folder, name in names.items():
         other = by_name.setdefault(_folded(name), folder)
         # One folder under two names ("a" and "b/../a") is read once.
-        if other.resolve() != folder.resolve():
+        if real(other) != real(folder):
             raise UsageError(
                 f"the source folders {other} and {folder} are both called '{name}', so their files could "
                 "not be told apart. Rename one of them, or name the folder that holds both."
@@ -315,6 +316,8 @@ def _missing(source: str | Path) -> str:
         text = f"{address[1]}://{text[address.end() :]}"
         return f"{text} is an address; only local files are read. Download it first."
     path = Path(text)
+    if path.is_symlink():
+        return f"{text}: a link that leads to no file (it names {path.readlink()}). Name the file itself."
     parent = path.parent
     while not _is_folder(parent) and parent != parent.parent:
         path, parent = parent, parent.parent

@@ -130,7 +130,8 @@ def _lock_file(output: Path) -> Path:
     """Beside the output; in it where nothing can be made beside it, or where others see it without that."""
     is_folder = os.path.isdir(output)  # noqa: PTH112 - is_dir raises in folders that may not be searched
     # A link to a folder is that folder; one to a file is replaced by the new file.
-    real = output.resolve() if is_folder else output.parent.resolve() / output.name
+    lies = Path(os.path.realpath(output if is_folder else output.parent))
+    real = lies if is_folder else lies / output.name
     if is_folder and (real.is_mount() or not os.access(real.parent, os.W_OK)):
         return real / _SUFFIX
     name = os.fsencode(real.name)

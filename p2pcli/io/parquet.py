@@ -5,7 +5,6 @@ Further Image columns (inst, mask, pose) hold more pictures of each pair, for wh
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections import OrderedDict
@@ -14,14 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from p2pcli.errors import ItemError, P2PError, UsageError, item_border
+from p2pcli.errors import ItemError, UsageError, item_border
 from p2pcli.image import Image, Sample
 from p2pcli.io.base import sizes_fit
 from p2pcli.io.codec import read_header, read_image
 from p2pcli.io.left_out import LeftOut
+from p2pcli.io.parquet_rows import (
+    MOST_KEY_BYTES,
+    Rows,
+    batches,
+    dictionaries,
+    require_honest,
+    rows_around,
+    unreadable,
+)
+from p2pcli.untrusted import read_json, require_kinds, require_regular
 
 _PICTURES = ("input", "target")
 _CACHE_BYTES = 64 << 20
@@ -80,11 +88,12 @@ class ParquetSource:
         self._scale = scale
         self._files = _files_of(self.path)
         self._footers = [_footer(file) for file in self._files]
+        self._dictionaries = [dictionaries(footer) for footer in self._footers]
         self._places: dict[str, _Place] = {}
         self._splits: dict[str, list[str]] = {}
         for number in range(len(self._files)):
             self._index(number)
-        self._groups: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
+        self._groups: OrderedDict[tuple[int, int], Rows] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -134,11 +143,14 @@ class ParquetSource:
     def read_encoded(self, key: str) -> tuple[dict[str, bytes], dict[str, object]]:
         """The stored bytes of "input" and "target", and the other columns of the row."""
         place = self._places[key]
-        table = self._row_group(place)
-        row: dict[str, Any] = table.slice(place.row, 1).to_pylist()[0]
+        rows = self._rows_around(place)
+        try:
+            row: dict[str, Any] = rows.table.slice(place.row - rows.first, 1).to_pylist()[0]
+        except Exception as error:  # texts that are no UTF-8, and the like
+            raise ItemError(f"{self._files[place.file].name}: '{key}' cannot be read ({error})") from None
         pictures = {}
         for name in _PICTURES:
-            cell = row.pop(name)
+            cell = row.pop(name, None)
             content = _bytes_of(cell)
             if not content:
                 raise ItemError(_without_bytes(f"{self._files[place.file].name}: '{key}'", name, cell))
@@ -170,8 +182,7 @@ class ParquetSource:
     def _index(self, number: int) -> None:
         """Learn the keys of one file."""
         file, footer = self._files[number], self._footers[number]
-        named = "key" in footer.schema.to_arrow_schema().names
-        keys = self._open(number).read(columns=["key"]).column("key").to_pylist() if named else None
+        keys = self._keys(number)
         split = _split_of(file, self.path)
         known = self._splits.setdefault(split, [])
         position = 0
@@ -184,28 +195,55 @@ class ParquetSource:
                 known.append(key)
                 position += 1
 
+    def _keys(self, number: int) -> list[str] | None:
+        """The column "key" of one file; None without. Raises `UsageError` where it cannot be read."""
+        file, footer = self._files[number], self._footers[number]
+        if "key" not in footer.schema.to_arrow_schema().names:
+            return None
+        keys: list[str] = []
+        size = 0
+        try:
+            for group in range(footer.num_row_groups):
+                with self._open(number) as reader:
+                    for batch in batches(reader, group, columns=["key"]):
+                        # One by one: a dictionary may hold few of them, and each may be large.
+                        for cell in batch.column(0):
+                            keys.append(str(cell.as_py()))
+                            size += len(keys[-1])
+                            if size > MOST_KEY_BYTES:
+                                raise ValueError(f"more than {MOST_KEY_BYTES >> 20} MB in column 'key'")
+        except Exception as error:  # Arrow raises whatever damaged and hostile bytes lead to
+            raise UsageError(unreadable(file, error)) from None
+        if len(keys) != sum(footer.row_group(group).num_rows for group in range(footer.num_row_groups)):
+            raise UsageError(unreadable(file, "its rows have not as many keys"))
+        return keys
+
     def _open(self, number: int) -> pq.ParquetFile:
         # A reader is not safe to share between threads; opening one anew with the footer at hand is cheap.
         return pq.ParquetFile(
-            self._files[number], metadata=self._footers[number], page_checksum_verification=True
+            self._files[number],
+            metadata=self._footers[number],
+            page_checksum_verification=True,
+            read_dictionary=self._dictionaries[number],
         )
 
-    def _row_group(self, place: _Place) -> pa.Table:
+    def _rows_around(self, place: _Place) -> Rows:
+        """The row group that `place` lies in, or as many of its rows around it as may be held at once."""
         name = place.file, place.row_group
         with self._lock:
-            if name in self._groups:
+            if name in self._groups and place.row in self._groups[name].span:
                 self._groups.move_to_end(name)
                 return self._groups[name]
         try:
             with self._open(place.file) as reader:
-                table = reader.read_row_group(place.row_group, use_threads=False)
-        except (OSError, pa.ArrowException) as error:
+                rows = rows_around(reader, place.row_group, place.row)
+        except Exception as error:  # Arrow raises whatever damaged and hostile bytes lead to
             raise ItemError(f"{self._files[place.file]}: row group {place.row_group}: {error}") from None
         with self._lock:
-            self._groups[name] = table
-            while len(self._groups) > 1 and sum(t.nbytes for t in self._groups.values()) > _CACHE_BYTES:
+            self._groups[name] = rows
+            while len(self._groups) > 1 and sum(r.table.nbytes for r in self._groups.values()) > _CACHE_BYTES:
                 self._groups.popitem(last=False)
-        return table
+        return rows
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
@@ -237,14 +275,14 @@ def _bytes_of(stored: Any) -> bytes | None:
 
 
 def _files_of(path: Path) -> list[Path]:
-    """The data files, in order. Raises `P2PError` where the dataset is unfinished, damaged or no dataset."""
+    """The data files, in order. Raises `UsageError` where the dataset is unfinished or damaged, or none."""
     if path.is_file():
         return [path]
     manifest = path / ".p2p" / "manifest.json"
     if manifest.is_file():
         return _listed(path, manifest)
     if (path / ".p2p" / "plan.json").is_file():
-        raise P2PError(
+        raise UsageError(
             f"{path} has no manifest.json: make-pairs did not finish. Run the same command again to resume."
         )
     files = sorted(_data_files(path))
@@ -256,18 +294,35 @@ def _files_of(path: Path) -> list[Path]:
 def _listed(path: Path, manifest: Path) -> list[Path]:
     """The shards that a manifest names, each checked to be there in its full length."""
     files = []
-    for shard in json.loads(manifest.read_text(encoding="utf-8"))["shards"]:
+    for shard in _shards_of(manifest):
         file = path / shard["name"]
         found = file.stat().st_size if file.is_file() else None
         if found != shard["bytes"]:
             state = "is missing" if found is None else f"has {found} bytes instead of {shard['bytes']}"
-            raise P2PError(
+            raise UsageError(
                 f"{file} {state}: the dataset is damaged. Run the make-pairs command that made it again; "
                 "it remakes only what is damaged."
             )
         if shard["rows"]:
             files.append(file)
     return files
+
+
+def _shards_of(manifest: Path) -> list[dict[str, Any]]:
+    try:
+        values = read_json(manifest)
+        require_kinds(values, {"shards": list}, needed=True)
+        for shard in values["shards"]:
+            require_kinds(shard, {"name": str, "bytes": int, "rows": int}, needed=True)
+            if ".." in Path(shard["name"]).parts or Path(shard["name"]).is_absolute():
+                raise ValueError(f"the shard '{shard['name']}' lies outside the dataset")
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"{manifest}: cannot be read ({error}). Expected the manifest that make-pairs wrote: run its "
+            f"command again."
+        ) from None
+    shards: list[dict[str, Any]] = values["shards"]
+    return shards
 
 
 def _data_files(path: Path) -> Iterator[Path]:
@@ -279,10 +334,12 @@ def _data_files(path: Path) -> Iterator[Path]:
 
 def _footer(file: Path) -> pq.FileMetaData:
     try:
+        require_regular(file)
         footer = pq.read_metadata(file)
-    except (OSError, pa.ArrowException) as error:
-        raise P2PError(f"{file} is no readable Parquet file ({error}). Make or copy it again.") from None
-    names = footer.schema.to_arrow_schema().names
+        names = footer.schema.to_arrow_schema().names
+        require_honest(footer, size=file.stat().st_size)
+    except Exception as error:  # Arrow raises whatever damaged and hostile bytes lead to
+        raise UsageError(unreadable(file, error)) from None
     missing = [name for name in _PICTURES if name not in names]
     if missing:
         raise UsageError(

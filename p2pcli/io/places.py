@@ -36,15 +36,39 @@ def paths_of(value: object, what: str) -> list[str | Path]:
     return [one if isinstance(one, str) and one else path_of(one, what) for one in several]
 
 
+def real(path: Path) -> Path:
+    """`path` absolute and without links; unlike `Path.resolve` also where a link leads to itself."""
+    return Path(os.path.realpath(path))
+
+
+def require_no_links(output: Path, folders: Iterable[Path]) -> None:
+    """Raise `UsageError` where a link on the way from `output` down to one of `folders` leads elsewhere.
+
+    `output` itself may be a link, since who names it has chosen it.
+    """
+    between = {
+        place
+        for folder in set(folders)
+        for place in (folder, *folder.parents)
+        if place != output and output in place.parents
+    }
+    for place in sorted(between):
+        if place.is_symlink():
+            raise UsageError(
+                f"{place}: a link to {place.readlink()}, so that results would leave the output {output}. "
+                "Remove the link, or choose another folder with -o."
+            )
+
+
 def require_outside(output: Path, sources: Iterable[str | Path], *, may_be_below: bool = False) -> None:
     """Raise `UsageError` where `output` could overwrite or feed on one of the `sources`.
 
     Refused: the same path; a source that lies in `output`; and `output` in a source folder, unless
     `may_be_below` says that the listing leaves it out.
     """
-    target = output.resolve()
+    target = real(output)
     for source in sources:
-        place = Path(source).resolve()
+        place = real(Path(source))
         if target == place:
             raise UsageError(f"the output {output} is also an input. Choose another place with -o.")
         if target in place.parents:
@@ -57,6 +81,15 @@ def require_outside(output: Path, sources: Iterable[str | Path], *, may_be_below
                 f"the output {output} lies in the input folder {source}, so the next run would read it. "
                 "Choose a folder outside with -o."
             )
+
+
+def unusable(error: OSError, path: Path) -> UsageError:
+    """What to raise where a file of an output that goes on from before cannot be read or added to."""
+    reason = "it is a link" if error.errno == errno.ELOOP else error.strerror or str(error)
+    return UsageError(
+        f"{path}: cannot be used ({reason}). Expected a regular file that p2p wrote, or none: remove it, or "
+        f"choose another output with -o."
+    )
 
 
 def require_folder(output: Path) -> None:

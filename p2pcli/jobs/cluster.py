@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,14 @@ from p2pcli.errors import ExitCode, ItemError, NothingMatchedError, UsageError, 
 from p2pcli.events import Advanced, Ended, Note, Observer, Started, Stop, ignore
 from p2pcli.inference.clusters import CLUSTERS_PER_CLASS, cluster_features, instances_in, without_clusters
 from p2pcli.inference.device import choose_device
-from p2pcli.inference.model_file import model_in, read_model, save_model
+from p2pcli.inference.model_file import model_in, read_model, save_model, with_weights
 from p2pcli.io.atomic import sweep_stale_of
 from p2pcli.io.lock import locked
 from p2pcli.io.places import path_of
 from p2pcli.nets import Network
 from p2pcli.plan import Failure, Tally
 from p2pcli.recipe import FeatureEncoder, Recipe
-from p2pcli.tasks.networks import build_encoder, encoder_name, state_of, states_by_name
+from p2pcli.tasks.networks import encoder_name, required_encoder, state_of, states_by_name
 from p2pcli.tensors import stacked
 from p2pcli.training.augment import Square
 from p2pcli.training.batches import squares_to_batch
@@ -124,14 +125,14 @@ def cluster(
 
 
 def _encoder_in(source: Path, state: Mapping[str, Tensor], recipe: Recipe, device: torch.device) -> Network:
-    encoder = build_encoder(recipe)
     name = encoder_name(recipe)
-    if encoder is None or name not in states_by_name(state) or not isinstance(recipe.encoder, FeatureEncoder):
+    if not isinstance(recipe.encoder, FeatureEncoder) or name not in states_by_name(state):
         raise UsageError(
             f"{source}: has no encoder of instance features. Expected a pix2pixHD model that was trained "
             f"with encoder.name=pix2pixhd_features, or imported with its latest_net_E.pth."
         )
-    encoder.load_state_dict(state_of(state, name))
+    build = partial(required_encoder, recipe)
+    encoder = with_weights(source, build, state_of(state, name), section=recipe.encoder)
     return encoder.to(device).eval().requires_grad_(False)
 
 

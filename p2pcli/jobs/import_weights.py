@@ -18,7 +18,7 @@ from p2pcli.inference.modes import inference_mode
 from p2pcli.inference.weights_file import PublishedOptions, read_options_beside, read_weights
 from p2pcli.io.file_set import file_set, require_set_free
 from p2pcli.io.lock import locked
-from p2pcli.io.places import path_of, paths_of, require_free, require_outside
+from p2pcli.io.places import path_of, paths_of, real, require_free, require_outside
 from p2pcli.jobs.import_family import Family, Found, as_of_one_code, described, family_of
 from p2pcli.jobs.import_recipe import Direction, Instances, Told, recipe_of
 from p2pcli.nets import Network
@@ -197,9 +197,9 @@ def _model_files(
 def _require_once(paths: Sequence[Path]) -> None:
     seen = set()
     for path in paths:
-        if path.resolve() in seen:
+        if real(path) in seen:
             raise UsageError(f"{path}: named twice. Expected every network of a run once.")
-        seen.add(path.resolve())
+        seen.add(real(path))
 
 
 def _require_place(place: Path, sources: Sequence[Path]) -> None:

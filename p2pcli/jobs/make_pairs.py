@@ -21,7 +21,7 @@ from p2pcli.io.groups import Rule
 from p2pcli.io.left_out import metadata_text, pictures_text
 from p2pcli.io.listing import list_media
 from p2pcli.io.lock import locked
-from p2pcli.io.places import path_of, paths_of, require_folder, require_outside
+from p2pcli.io.places import path_of, paths_of, real, require_folder, require_outside
 from p2pcli.jobs import pairs_output
 from p2pcli.jobs.pairs_estimate import estimate_bytes
 from p2pcli.jobs.pairs_pictures import Layout, PictureChoice, choose_pictures
@@ -317,12 +317,12 @@ def _listing(sources: Sequence[str | Path], output: Path) -> Listing:
 
 def _require_apart(preview: Path, sources: Sequence[str | Path], listing: Listing, output: Path) -> None:
     """Refuse a contact sheet that would replace a source, or be one in the next run."""
-    place = preview.resolve()
-    if output.resolve() in place.parents:
+    place = real(preview)
+    if real(output) in place.parents:
         return
     named_so = [entry.path for entry in listing.entries if entry.path.name == place.name]
-    is_source = any(path.resolve() == place for path in named_so)
-    if is_source or any(Path(source).resolve() in place.parents for source in sources):
+    is_source = any(real(path) == place for path in named_so)
+    if is_source or any(real(Path(source)) in place.parents for source in sources):
         raise UsageError(
             f"preview {preview}: among the sources, where it would be taken for one of them. Choose a place "
             f"outside, such as {output / 'sheet.png'}."

@@ -15,11 +15,12 @@ from p2pcli.io.codec import encode
 from p2pcli.io.contact_sheet import contact_sheet
 from p2pcli.io.parquet import ParquetSource
 from p2pcli.io.parquet_shard import write_texts
-from p2pcli.io.places import require_folder
+from p2pcli.io.places import real, require_folder, require_no_links
 from p2pcli.jobs.pairs_plan import PairsPlan
 from p2pcli.jobs.pairs_split import SPLITS
-from p2pcli.jobs.pairs_worker import DATA_FOLDER, ShardRecord, read_record
+from p2pcli.jobs.pairs_worker import DATA_FOLDER, RECORD_FOLDER, ShardRecord, read_record
 from p2pcli.plan import Tally, require_same
+from p2pcli.untrusted import read_json
 
 SIDE_FOLDER = ".p2p"
 PLAN_FILE = f"{SIDE_FOLDER}/plan.json"
@@ -41,6 +42,7 @@ def begin(output: Path, plan: PairsPlan, *, overwrite: bool) -> dict[str, ShardR
             "another -o."
         )
     require_folder(output)
+    require_no_links(output, [output / name for name in (DATA_FOLDER, SIDE_FOLDER, RECORD_FOLDER)])
     before = read_plan(output)
     if before is None and output.exists() and any(not path.name.startswith(".") for path in output.iterdir()):
         raise UsageError(
@@ -76,7 +78,7 @@ def is_finished(output: Path, plan: PairsPlan, records: dict[str, ShardRecord]) 
 def read_plan(output: Path) -> dict[str, Any] | None:
     """The plan that the folder was begun with, or None where it holds none."""
     try:
-        values = json.loads((output / PLAN_FILE).read_text(encoding="utf-8"))
+        values = read_json(output / PLAN_FILE)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
@@ -102,7 +104,7 @@ def finish(
         name: value for name, value in plan.described.items() if name not in ("maker", "inputs", "limit")
     }
     card = dataset_card(
-        title=output.resolve().name,
+        title=real(output).name,
         op=plan.settings.maker,
         settings=described,
         splits={
@@ -174,18 +176,18 @@ def _listed(record: ShardRecord) -> dict[str, Any]:
 
 
 def _aside(output: Path) -> Path:
-    resolved = output.resolve()
+    resolved = real(output)
     return resolved.with_name(f".{resolved.name}.replaced")
 
 
 def _dropped(output: Path) -> Path:
-    resolved = output.resolve()
+    resolved = real(output)
     return resolved.with_name(f".{resolved.name}.dropped")
 
 
 def _move_aside(output: Path) -> None:
     """Out of the way, but not deleted before the new dataset is whole. A finished one aside is kept."""
-    place = output.resolve()
+    place = real(output)
     try:
         if (_aside(output) / MANIFEST_FILE).is_file():
             # By way of a rename: amid its removal, a kill would leave a folder that is none of ours.

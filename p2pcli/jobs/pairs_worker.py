@@ -28,6 +28,7 @@ from p2pcli.jobs.pairs_plan import Item, PairSettings, Shard
 from p2pcli.pairs import MakerOptions, draw_options, maker_named
 from p2pcli.plan import Failure
 from p2pcli.randomness import rng_for
+from p2pcli.untrusted import Kinds, read_json, require_kinds
 
 DATA_FOLDER = "data"
 RECORD_FOLDER = ".p2p/shards"
@@ -37,6 +38,9 @@ _PLAIN_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 
 _counters: SynchronizedArray[int] | None = None
 """Items done, and workers started; shared with the job, which shows the first."""
+
+
+_RECORD: Kinds = {"name": str, "split": str, "planned": int, "rows": int, "bytes": int, "failures": list}
 
 
 @dataclass(frozen=True)
@@ -194,9 +198,12 @@ def read_record(root: Path, shard: Shard) -> ShardRecord | None:
     """The record of a shard whose file is there in full and unchanged, else None."""
     path = root / RECORD_FOLDER / f"{shard.name}.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
+        require_kinds(values, _RECORD, needed=True)
         failures = tuple(Failure(**row) for row in values.pop("failures"))
         record = ShardRecord(**values, failures=failures)
+        if record.name != f"{DATA_FOLDER}/{shard.name}.parquet":
+            return None
         file = root / record.name
         if file.stat().st_size != record.bytes or _file_sha256(file) != record.sha256:
             return None

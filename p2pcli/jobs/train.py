@@ -17,6 +17,7 @@ from p2pcli.io.atomic import sweep_stale, write_bytes
 from p2pcli.io.begun import mark_begun, unmark_begun
 from p2pcli.io.left_out import LeftOut
 from p2pcli.io.lock import locked
+from p2pcli.io.places import real
 from p2pcli.jobs.train_plan import (
     Chosen,
     adopt_changes,
@@ -55,7 +56,7 @@ from p2pcli.training.runlog import RunLog
 from p2pcli.training.sampler import epoch_order
 from p2pcli.training.schedule import total_steps
 from p2pcli.training.stages import stages_of
-from p2pcli.training.state import TrainState, new_state
+from p2pcli.training.state import STATE_PARTS, TrainState, new_state
 from p2pcli.training.tensorboard import require_tensorboard
 from p2pcli.training.validation import metrics_text
 
@@ -310,7 +311,7 @@ def _announce(
 
 def _restore(run: TrainState, chosen: Chosen, observe: Observer) -> bool:
     """Put the run where its newest checkpoint was. False where there is none."""
-    newest = newest_state(chosen.folder.states)
+    newest = newest_state(chosen.folder.states, parts=STATE_PARTS)
     if newest is None:
         observe(Note(f"{chosen.folder.path} was ended before its first checkpoint: starting at step 0."))
         return False
@@ -327,7 +328,7 @@ def _start_folder(chosen: Chosen, plan: dict[str, object], run: TrainState, repo
     write_bytes(folder.recipe, recipe_as_toml(chosen.recipe).encode())
     about = {
         "headline": f"{chosen.recipe.title or chosen.recipe_name} · {chosen.data}",
-        "data": str(chosen.data.resolve()),
+        "data": str(real(chosen.data)),
         "recipe name": chosen.recipe_name,
         "training pairs": report.training_pairs,
         "validation pairs": report.validation_pairs,

@@ -18,7 +18,7 @@ from p2pcli.io.begun import is_begun
 from p2pcli.io.listing import list_media
 from p2pcli.io.pairs_folder import find_pair_folders
 from p2pcli.io.parquet import is_parquet_dataset
-from p2pcli.io.places import path_of, paths_of, require_folder, require_outside
+from p2pcli.io.places import path_of, paths_of, real, require_folder, require_no_links, require_outside
 from p2pcli.io.sidebyside import is_side_by_side
 from p2pcli.plan import differences, require_same
 from p2pcli.recipe import Recipe, load_recipe, parse_recipe, set_value
@@ -101,7 +101,7 @@ def choose(
     else:
         loaded = load_recipe(name, changes)
     if output is None:
-        output = Path("runs") / f"{Path(data).resolve().name}-{Path(name).stem}"
+        output = Path("runs") / f"{real(Path(data)).name}-{Path(name).stem}"
     folder = RunFolder(path_of(output, "output"))
     return Chosen(path_of(data, "data"), loaded, name, folder, limit, tuple(notes))
 
@@ -168,6 +168,7 @@ def require_usable_folder(chosen: Chosen, *, resume: bool, overwrite: bool) -> N
     if chosen.data.is_dir():
         require_outside(folder.path, [chosen.data])
     require_folder(folder.path)
+    require_no_links(folder.path, (folder.samples, folder.states, folder.tensorboard))
     if resume and not folder.is_run:
         raise UsageError(_no_run(folder.path))
     if folder.is_run and not resume and not overwrite:

@@ -25,7 +25,7 @@ from p2pcli.io.base import Listing
 from p2pcli.io.codec import MAX_PIXELS
 from p2pcli.io.listing import list_media
 from p2pcli.io.lock import locked
-from p2pcli.io.places import path_of, paths_of, require_folder, require_outside
+from p2pcli.io.places import path_of, paths_of, real, require_folder, require_no_links, require_outside
 from p2pcli.jobs.translate_report import FOREIGN, TranslateReport, file_hash, write_failures
 from p2pcli.nets.blocks import Statistics
 from p2pcli.plan import Failure, fingerprint
@@ -144,7 +144,7 @@ def newest_model(runs: Path) -> Path:
 def default_output(model_file: Path) -> Path:
     """translated/<run> for a model in a run folder, else translated/<file name>."""
     is_in_run = model_file.stem in ("best", "model")
-    return Path("translated") / (model_file.resolve().parent.name if is_in_run else model_file.stem)
+    return Path("translated") / (real(model_file).parent.name if is_in_run else model_file.stem)
 
 
 def default_workers() -> int:
@@ -190,6 +190,7 @@ def _tasks(
         return [single_task(entries, target, encoding=encoding)]
     tasks = folder_tasks(entries, target, encoding=encoding, channels=translator.data.target_channels)
     require_sources_kept(tasks)
+    require_no_links(target, {target / ".p2p", *(task.output.parent for task in tasks)})
     return tasks
 
 

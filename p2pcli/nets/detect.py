@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from p2pcli.errors import UsageError
@@ -20,6 +21,7 @@ from p2pcli.nets.blocks import Network, Norm, has_bias
 from p2pcli.nets.legacy import fitted, unwrapped
 from p2pcli.nets.patchgan import STRIDED_LAYERS
 from p2pcli.nets.spade import style_grid_for
+from p2pcli.recipe import DISCRIMINATOR_SECTIONS, ENCODER_SECTIONS, GENERATOR_SECTIONS
 
 Role = Literal["generator", "discriminator", "encoder"]
 State = Mapping[str, Tensor]
@@ -66,7 +68,7 @@ def detect(values: Mapping[str, Any], *, overrides: Mapping[str, Any] | None = N
             raise UsageError(_unlike(state)) from None
         if found is None:
             continue
-        if any(type(value) is int and value < 1 for value in found.options.values()):
+        if not _is_within_reason(found):
             raise UsageError(_unlike(state))
         options = {**found.options, **{k: v for k, v in (overrides or {}).items() if k in found.invisible}}
         found = Detected(found.network, found.role, options, invisible=found.invisible)
@@ -84,6 +86,24 @@ def detect(values: Mapping[str, Any], *, overrides: Mapping[str, Any] | None = N
             found.network, found.role, options, whole, (*quirks, *more), invisible=found.invisible
         )
     raise UsageError(_unknown(state))
+
+
+_SECTIONS = {
+    "generator": GENERATOR_SECTIONS,
+    "discriminator": DISCRIMINATOR_SECTIONS,
+    "encoder": ENCODER_SECTIONS,
+}
+
+
+def _is_within_reason(one: Detected) -> bool:
+    """True where a recipe could say the same: widths and counts are limited there, before any is built."""
+    section = _SECTIONS[one.role][one.network]
+    options = {name: value for name, value in one.options.items() if name in section.model_fields}
+    try:
+        section.model_validate(options)
+    except ValidationError:
+        return False
+    return all(type(value) is not int or value >= 1 for value in one.options.values())
 
 
 def as_pix2pixhd_global(one: Detected) -> Detected:

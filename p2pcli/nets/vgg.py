@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from p2pcli.errors import EnvironmentFaultError, UsageError
 from p2pcli.nets.convolution import Conv2d
+from p2pcli.stored_tensors import read_pickled
 
 WEIGHTS_NAME = "vgg19-dcbb9e9d.pth"
 WEIGHTS_URL = f"https://download.pytorch.org/models/{WEIGHTS_NAME}"
@@ -85,7 +86,7 @@ def load_vgg19(
     """
     path = weights if weights is not None else _cached_or_fetched()
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_pickled(path)
     except FileNotFoundError:
         raise EnvironmentFaultError(
             f"{path}: no such file. Expected VGG19 weights as torchvision stores them: {WEIGHTS_URL}."
@@ -94,15 +95,21 @@ def load_vgg19(
         raise UsageError(
             f"{path}: cannot be read as weights ({_first_line(error)}). Fetch {WEIGHTS_URL}."
         ) from error
+    if not isinstance(state, dict):
+        raise UsageError(f"{path}: not VGG19 (it holds a {type(state).__name__}). Fetch {WEIGHTS_URL}.")
     network = VGG19Features(layers=layers, imagenet_range=imagenet_range)
     wanted = network.state_dict()
-    lacking = [name for name in wanted if name not in state or state[name].shape != wanted[name].shape]
+    lacking = [name for name, tensor in wanted.items() if not _fits(state.get(name), tensor)]
     if lacking:
         raise UsageError(
             f"{path}: not VGG19 ('{lacking[0]}' is missing or has another shape). Fetch {WEIGHTS_URL}."
         )
     network.load_state_dict({name: state[name] for name in wanted})
     return network.eval()
+
+
+def _fits(value: object, tensor: Tensor) -> bool:
+    return isinstance(value, Tensor) and value.shape == tensor.shape and value.is_floating_point()
 
 
 def _cached_or_fetched() -> Path:

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from p2pcli.recipe.generators import Norm
-from p2pcli.recipe.section import Section
+from p2pcli.recipe.section import Halvings, Section, Width
 
 ObjectiveName = Literal["bce", "lsgan", "hinge", "wgan"]
 """wgan needs losses.gradient_penalty or losses.r1 beside it."""
@@ -20,7 +20,7 @@ class PatchGAN(Section):
     """PatchGAN discriminator (pix2pix, section 6.1.2)."""
 
     name: Literal["patchgan"] = "patchgan"
-    channels: int = Field(64, ge=1)
+    channels: Width = 64
     """Channels of the first layer (ndf)."""
     receptive_field: Literal[1, 16, 34, 70, 142, 286, 574] = 70
     """Side in px of the patch that one output judges."""
@@ -37,8 +37,8 @@ class ImageGAN(Section):
     """One verdict for the whole picture (pix2pix, section 4.4)."""
 
     name: Literal["image"] = "image"
-    channels: int = Field(64, ge=1)
-    layers: int = Field(4, ge=1)
+    channels: Width = 64
+    layers: Halvings = 4
     norm: Norm = "batch"
     spectral_norm: bool = False
     conditional: bool = True
@@ -50,9 +50,9 @@ class Multiscale(Section):
     """pix2pixHD's multi-scale discriminator (Wang et al. 2018, 1711.11585, section 3.2)."""
 
     name: Literal["multiscale"] = "multiscale"
-    channels: int = Field(64, ge=1)
-    layers: int = Field(3, ge=1)
-    scales: int = Field(2, ge=1)
+    channels: Width = 64
+    layers: Halvings = 3
+    scales: Halvings = 2
     """The paper has 3; the published code 2, and 3 for 1024 px and up."""
     norm: Norm = "instance"
     spectral_norm: bool = False
@@ -67,9 +67,9 @@ class SPADEMultiscale(Section):
     """SPADE's multi-scale discriminator (Park et al. 2019, 1903.07291, appendix A)."""
 
     name: Literal["spade_multiscale"] = "spade_multiscale"
-    channels: int = Field(64, ge=1)
-    layers: int = Field(4, ge=2)
-    scales: int = Field(2, ge=1)
+    channels: Width = 64
+    layers: int = Field(4, ge=2, le=12)
+    scales: Halvings = 2
     spectral_norm: bool = True
     conditional: bool = True
     """False: D sees the target alone."""
@@ -80,7 +80,7 @@ class SRGAN(Section):
     """SRGAN's discriminator (Ledig et al. 2017, 1609.04802, section 2.1): sees the target alone."""
 
     name: Literal["srgan"] = "srgan"
-    channels: int = Field(64, ge=1)
+    channels: Width = 64
     norm: Norm = "batch"
     conditional: Literal[False] = False
     objective: ObjectiveName = "bce"
@@ -90,8 +90,8 @@ class GlobalPatch(Section):
     """Shared trunk, global and patch verdicts (Demir & Unal 2018, 1803.07422)."""
 
     name: Literal["global_patch"] = "global_patch"
-    channels: int = Field(64, ge=1)
-    layers: int = Field(3, ge=1)
+    channels: Width = 64
+    layers: Halvings = 3
     norm: Norm = "instance"
     spectral_norm: bool = False
     conditional: bool = False
@@ -103,11 +103,11 @@ class ProgressiveDiscriminator(Section):
     """The discriminator that grows with a progressive generator (1710.10196, section 2)."""
 
     name: Literal["progressive_patch"] = "progressive_patch"
-    channels: int = Field(64, ge=1)
+    channels: Width = 64
     """Channels at the whole size."""
-    layers: int = Field(3, ge=1)
+    layers: Halvings = 3
     """Down-samplings at the whole size."""
-    growths: int = Field(2, ge=0)
+    growths: int = Field(2, ge=0, le=8)
     """How often the resolution can double while it trains: as many as `train.stages` has entries."""
     norm: Norm = "instance"
     spectral_norm: bool = False

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
 from p2pcli.recipe.generators import Norm
-from p2pcli.recipe.section import Section
+from p2pcli.recipe.section import Halvings, Section, Width
 
 
 class FeatureEncoder(Section):
     """pix2pixHD's instance features (Wang et al. 2018, 1711.11585, section 3.4): needs instance maps."""
 
     name: Literal["pix2pixhd_features"] = "pix2pixhd_features"
-    output_channels: int = Field(3, ge=1)
+    output_channels: Width = 3
     """Features of each instance: further input channels of the generator."""
-    channels: int = Field(16, ge=1)
-    downsamplings: int = Field(4, ge=1)
+    channels: Width = 16
+    downsamplings: Halvings = 4
     norm: Norm = "instance"
 
 
@@ -25,7 +23,7 @@ class StyleEncoder(Section):
     """SPADE's image encoder, which makes it a VAE (Park et al. 2019, 1903.07291, appendix A)."""
 
     name: Literal["spade_style"] = "spade_style"
-    channels: int = Field(64, ge=1)
+    channels: Width = 64
     spectral_norm: bool = True
 
 

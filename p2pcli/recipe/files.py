@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from p2pcli.recipe.encoders import ENCODER_SECTIONS
 from p2pcli.recipe.generators import GENERATOR_SECTIONS
 from p2pcli.recipe.section import Section
 from p2pcli.recipe.whole import Recipe
+from p2pcli.untrusted import DEPTH, KEY_PARTS, kind_of, parse_toml, read_text, require_shallow
 
 NETWORK_SECTIONS: dict[str, tuple[str, dict[str, type[Section]]]] = {
     "generator": ("unet", GENERATOR_SECTIONS),
@@ -56,8 +56,10 @@ def load_recipe(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Reci
             f"{did_you_mean(str(name_or_path), shipped)}"
         )
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = parse_toml(read_text(path))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}). Expected a TOML file.") from None
+    except ValueError as error:
         raise RecipeError(f"{path}: not valid TOML ({error}). Compare with a shipped recipe.") from None
     changes: dict[str, Any] = {}
     for override in overrides:
@@ -77,11 +79,16 @@ def _with_variant(values: dict[str, Any], name: object, *, where: str) -> dict[s
     variants = values.pop("variants", {})
     if name is None:
         return values
-    if not isinstance(variants, dict) or name not in variants:
+    if not isinstance(variants, dict) or str(name) not in variants:
         known = did_you_mean(str(name), variants) if variants else "It has none."
         raise RecipeError(f"{where}: no variant '{name}'. {known}")
-    for section, keys in variants[str(name)].items():
+    chosen = variants[str(name)]
+    if not isinstance(chosen, dict):
+        raise RecipeError(f"{where}: variants.{name} is {kind_of(chosen)}, where sections are expected.")
+    for section, keys in chosen.items():
         replaced = values.get(section, {})
+        if not isinstance(replaced, dict):
+            replaced = {}
         is_other = isinstance(keys, dict) and keys.get("name", replaced.get("name")) != replaced.get("name")
         values[section] = {**({} if is_other else replaced), **keys} if isinstance(keys, dict) else keys
     return values
@@ -104,13 +111,16 @@ def _key_of(override: str) -> str:
 
 def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
     """Check plain values (as TOML or JSON gives them) against the models; `where` goes into messages."""
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{where}: {kind_of(values)}, where sections with keys are expected.")
     values = _with_names(values, where)
     try:
+        require_shallow(values, depth=DEPTH)
         # JSON mode: strict about types, while TOML arrays may still become tuples.
         return Recipe.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise RecipeError(f"{where}: {_explain(error)}") from None
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise RecipeError(f"{where}: a value has a type that recipes do not use ({error}).") from None
 
 
@@ -122,8 +132,10 @@ def _with_names(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         if not isinstance(network, dict):
             continue
         name = network.get("name", default)
-        if name not in known:
-            raise RecipeError(f"{where}: unknown {section} '{name}'. {did_you_mean(str(name), known)}")
+        if not isinstance(name, str) or name not in known:
+            raise RecipeError(
+                f"{where}: unknown {section} '{_cut(str(name))}'. {did_you_mean(str(name), known)}"
+            )
         named[section] = {**network, "name": name}
     return named
 
@@ -132,11 +144,11 @@ def set_value(values: dict[str, Any], override: str) -> None:
     """Apply one "a.b=v" in place; v is a TOML value, or else taken as a plain string."""
     name, equals, text = override.partition("=")
     parts = name.strip().split(".")
-    if not equals or not all(parts):
-        raise RecipeError(f"--set {override}: expected key=value, such as --set train.epochs=20.")
+    if not equals or not all(parts) or len(parts) > KEY_PARTS:
+        raise RecipeError(f"--set {_cut(override)}: expected key=value, such as --set train.epochs=20.")
     try:
-        value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text.strip()}")["value"]
+    except ValueError:
         value = text.strip()
     section = values
     for part in parts[:-1]:
@@ -158,7 +170,7 @@ def _explain(error: ValidationError) -> str:
         hint = _suggest(place[-1], known) or (f"Did you mean '{elsewhere[0]}'?" if elsewhere else "")
         return f"unknown key '{dotted}'. {section} has: {', '.join(known)}. {hint}".strip()
     value = problem["input"]
-    found = "" if isinstance(value, dict) else f" (found {json.dumps(value, default=str)})"
+    found = "" if isinstance(value, dict) else f" (found {_cut(json.dumps(value, default=str))})"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{dotted}: {message}{found}." if dotted else f"{message}."
 
@@ -172,6 +184,10 @@ def keys_called(name: str) -> list[str]:
         if isinstance(model, type) and issubclass(model, Section) and name in model.model_fields:
             found.append(f"{section}.{name}")
     return found
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def _suggest(word: str, known: list[str]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from p2pcli.recipe.section import Section
+from p2pcli.recipe.section import Halvings, Layers, Section, Width
 
 Norm = Literal["batch", "instance", "instance_affine", "none"]
 """instance_affine: with a learned scale and shift, as published code had it before July 2017."""
@@ -15,14 +15,16 @@ Upsampling = Literal["deconv", "resize", "shuffle"]
 """deconv: as published. resize: nearest ×2, then convolution. shuffle: sub-pixel convolution. The latter two
 avoid checkerboards."""
 
+Cells = Annotated[int, Field(ge=1, le=256)]
+
 
 class UNet(Section):
     """pix2pix U-Net (Isola et al. 2017, 1611.07004, section 6.1.1)."""
 
     name: Literal["unet"] = "unet"
-    channels: int = Field(64, ge=1)
+    channels: Width = 64
     """Channels of the outermost level (ngf)."""
-    depth: int | None = Field(None, ge=5)
+    depth: int | None = Field(None, ge=5, le=12)
     """Down-samplings. None: log2 of data.size, so that the bottleneck is 1×1."""
     norm: Norm = "batch"
     dropout: bool = True
@@ -38,8 +40,8 @@ class ResNet(Section):
     """ResNet generator (Johnson et al. 2016; CycleGAN, 1703.10593, section 7.1)."""
 
     name: Literal["resnet"] = "resnet"
-    channels: int = Field(64, ge=1)
-    blocks: int = Field(9, ge=1)
+    channels: Width = 64
+    blocks: Layers = 9
     norm: Norm = "instance"
     dropout: bool = False
     bias: bool | None = None
@@ -51,9 +53,9 @@ class GlobalGenerator(Section):
     """pix2pixHD's global generator G1 (Wang et al. 2018, 1711.11585, section 3.2)."""
 
     name: Literal["pix2pixhd_global"] = "pix2pixhd_global"
-    channels: int = Field(64, ge=1)
-    downsamplings: int = Field(4, ge=1)
-    blocks: int = Field(9, ge=1)
+    channels: Width = 64
+    downsamplings: Halvings = 4
+    blocks: Layers = 9
     norm: Norm = "instance"
     upsampling: Upsampling = "deconv"
 
@@ -62,14 +64,14 @@ class LocalEnhancer(Section):
     """pix2pixHD's local enhancer G2 around G1 (Wang et al. 2018, 1711.11585, section 3.2)."""
 
     name: Literal["pix2pixhd_local"] = "pix2pixhd_local"
-    channels: int = Field(32, ge=1)
+    channels: Width = 32
     """Of the outermost enhancer; the global generator has twice as many for each enhancer."""
-    downsamplings: int = Field(4, ge=1)
+    downsamplings: Halvings = 4
     """Of the global generator."""
-    blocks: int = Field(9, ge=1)
+    blocks: Layers = 9
     """Of the global generator."""
-    enhancers: int = Field(1, ge=1)
-    local_blocks: int = Field(3, ge=1)
+    enhancers: Halvings = 1
+    local_blocks: Layers = 3
     norm: Norm = "instance"
     upsampling: Upsampling = "deconv"
 
@@ -78,7 +80,7 @@ class SPADE(Section):
     """SPADE generator (Park et al. 2019, 1903.07291, appendix A)."""
 
     name: Literal["spade"] = "spade"
-    channels: int = Field(64, ge=1)
+    channels: Width = 64
     doublings: Literal["normal", "more", "most"] = "normal"
     """The size doubles 5, 6 or 7 times."""
     norm: Literal["batch", "instance"] = "batch"
@@ -86,9 +88,9 @@ class SPADE(Section):
     spectral_norm: bool = True
     kernel_size: Literal[1, 3, 5, 7] = 3
     """Side in px of the convolutions that read the label map."""
-    hidden: int = Field(128, ge=1)
+    hidden: Width = 128
     """Channels between the label map and its scale and shift."""
-    style_grid: tuple[int, int] | None = None
+    style_grid: tuple[Cells, Cells] | None = None
     """Rows and columns at which a style vector enters. None: no style."""
 
 
@@ -96,8 +98,8 @@ class SRResNet(Section):
     """SRResNet (Ledig et al. 2017, 1609.04802, section 2.1)."""
 
     name: Literal["srresnet"] = "srresnet"
-    channels: int = Field(64, ge=1)
-    blocks: int = Field(16, ge=1)
+    channels: Width = 64
+    blocks: Layers = 16
     scale: Literal[2, 4, 8] = 4
     norm: Norm = "batch"
     adds_to_bicubic: bool = False
@@ -109,10 +111,10 @@ class Inpainting(Section):
     """Dilated ResNet for inpainting (Demir & Unal 2018, 1803.07422)."""
 
     name: Literal["inpainting"] = "inpainting"
-    channels: int = Field(64, ge=1)
-    downsamplings: int = Field(2, ge=1)
-    blocks: int = Field(9, ge=1)
-    dilation: int = Field(2, ge=1)
+    channels: Width = 64
+    downsamplings: Halvings = 2
+    blocks: Layers = 9
+    dilation: Width = 2
     norm: Norm = "instance"
     upsampling: Upsampling = "resize"
 
@@ -121,11 +123,11 @@ class Progressive(Section):
     """A generator that grows with the resolution (Karras et al. 2018, 1710.10196, section 2)."""
 
     name: Literal["progressive"] = "progressive"
-    channels: int = Field(64, ge=1)
+    channels: Width = 64
     """Channels at the whole size."""
-    depth: int = Field(6, ge=2)
+    depth: int = Field(6, ge=2, le=12)
     """Down-samplings at the whole size."""
-    growths: int = Field(2, ge=0)
+    growths: int = Field(2, ge=0, le=8)
     """How often the resolution can double while it trains: as many as `train.stages` has entries."""
     norm: Norm = "instance"
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from p2pcli.plan import MAX_SEED
-from p2pcli.recipe.section import Section
+from p2pcli.recipe.section import Count, CountFromZero, Section
 
 Decay = Literal["linear", "linear-2020", "linear-2018", "linear-hd", "cosine", "step", "plateau", "none"]
 
@@ -15,31 +15,31 @@ Decay = Literal["linear", "linear-2020", "linear-2018", "linear-hd", "cosine", "
 class Train(Section):
     """The loop: length, steps, precision, what is written when."""
 
-    epochs: int = Field(100, ge=0)
+    epochs: CountFromZero = 100
     """Epochs at the full learning rate."""
-    decay_epochs: int = Field(100, ge=0)
+    decay_epochs: CountFromZero = 100
     """Epochs over which the rate then falls, as `decay` says."""
-    steps: int | None = Field(None, ge=1)
+    steps: Count | None = None
     """Length in steps instead of epochs: full rate for the first half, decay in the second."""
     decay: Decay = "linear"
     """linear: to 1/(decay_epochs + 1), as the published code since 2025. linear-2020, linear-2018: as in
     those years, one epoch early and 0 in the last one. linear-hd: pix2pixHD's and SPADE's. cosine: half a
     wave over decay_epochs. step: times decay_factor every decay_every. plateau: times decay_factor where
     best_metric stalls. none: the whole rate throughout, as the first pix2pix."""
-    decay_every: int = Field(50, ge=1)
+    decay_every: Count = 50
     """step: epochs between two falls; steps where the length is given in steps."""
     decay_factor: float | None = Field(None, gt=0, lt=1)
     """None: 0.1 for step, 0.2 for plateau, as published."""
-    decay_patience: int = Field(5, ge=0)
+    decay_patience: CountFromZero = 5
     """plateau: validations without a gain of 1 % that are borne before the rate falls."""
     stages: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field((), max_length=8)
     """Progressive resolution (Karras et al. 2018, 1710.10196): shares of the run before the last stage.
     [0.3, 0.3]: 30 % of all steps at a quarter of `data.size`, 30 % at half of it, the rest at the whole."""
     fade: float = Field(0.5, ge=0, le=1)
     """Share of each later stage in which its new layers fade in."""
-    batch_size: int = Field(1, ge=1)
+    batch_size: Count = 1
     """Pairs that one update sees."""
-    accumulate: int = Field(1, ge=1)
+    accumulate: Count = 1
     """Parts that a batch is computed in, one after the other: less memory, the same update but for batch norm
     and dropout, which see each part alone."""
     learning_rate: float = Field(2e-4, gt=0)
@@ -51,17 +51,17 @@ class Train(Section):
     """Largest norm of all gradients of an update together. None: no clipping."""
     order: Literal["discriminator-first", "generator-first"] | None = None
     """Whose update comes first. None: as published, D for pix2pix, G for pix2pixHD, SPADE and CycleGAN."""
-    pool_size: int = Field(50, ge=0)
+    pool_size: CountFromZero = 50
     """Unpaired: earlier results that D is shown among new ones (CycleGAN, 1703.10593, section 4)."""
     init_from: tuple[str, ...] = ()
     """Fine-tuning: model files or run folders whose weights the networks start with; what none of them holds
     starts fresh. A run folder brings its discriminator, too."""
-    warmup_discriminator: int = Field(0, ge=0)
+    warmup_discriminator: CountFromZero = 0
     """First steps in which D alone learns: for a fresh D beside a trained G."""
     freeze: tuple[str, ...] = ()
     """Keys, or beginnings of keys up to a dot, of weights that do not learn: "model.model.0"; those of D
     after its name: "discriminator.model.0"."""
-    freeze_global_epochs: int = Field(0, ge=0)
+    freeze_global_epochs: CountFromZero = 0
     """pix2pixhd_local: first epochs in which the global generator stands still and its enhancers (their keys
     begin with model1_, model2_, …) and encoder learn; then all weights learn, with a new optimizer."""
     diffaugment: tuple[Literal["color", "translation", "cutout"], ...] = ()
@@ -80,13 +80,13 @@ class Train(Section):
     seed: int = Field(0, ge=0, le=MAX_SEED)
     checkpoint_minutes: float = Field(5.0, gt=0)
     """A checkpoint at least this often, and at every epoch's end unless that took over 2 % of the time."""
-    keep_last: int = Field(2, ge=1)
+    keep_last: Count = 2
     """How many checkpoints stay on disk."""
-    validate_every: int = Field(1, ge=1)
+    validate_every: Count = 1
     """Epochs between validations."""
-    validation_images: int = Field(64, ge=1)
+    validation_images: Count = 64
     """At most this many validation pairs are measured."""
-    sample_images: int = Field(6, ge=1)
+    sample_images: Count = 6
     """Rows of a sample grid."""
     best_metric: Literal["l1", "psnr", "ssim", "cycle"] = "ssim"
     """What best.safetensors is best in, on the validation split. Unpaired: "cycle", L1 of A → B → A."""

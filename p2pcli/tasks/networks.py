@@ -55,6 +55,13 @@ def build_encoder(recipe: Recipe) -> Network | None:
     return ENCODERS[recipe.encoder.name](input_channels=recipe.data.target_planes, **options)
 
 
+def required_encoder(recipe: Recipe) -> Network:
+    """As `build_encoder`, of a recipe that is known to name one."""
+    encoder = build_encoder(recipe)
+    assert encoder is not None
+    return encoder
+
+
 def generators_of(recipe: Recipe) -> dict[str, Network]:
     """Name → network of all that a model file of `recipe` holds, with weights not yet initialised."""
     if recipe.task == "unpaired":
@@ -124,8 +131,7 @@ def runnable(recipe: Recipe, generator: nn.Module) -> nn.Module:
     if not isinstance(recipe.encoder, FeatureEncoder):
         return generator
     with torch.device("meta"):
-        encoder = build_encoder(recipe)
-    assert encoder is not None
+        encoder = required_encoder(recipe)
     return WithFeatures(generator, recipe.encoder.output_channels, encoder_needs=encoder.size_needs)
 
 

@@ -14,6 +14,8 @@ import torch
 
 from p2pcli.errors import UsageError
 from p2pcli.io.atomic import atomic_path
+from p2pcli.stored_tensors import read_pickled
+from p2pcli.untrusted import Kinds, require_kinds
 
 FORMAT_VERSION = 3
 _NAME = re.compile(r"step-(\d{8})\.pt")
@@ -67,7 +69,7 @@ def save_state(folder: Path, state: dict[str, Any], *, step: int, keep_last: int
 def load_state(path: Path) -> dict[str, Any]:
     """Read one state file onto the CPU. Raises `UsageError` where it is damaged or not a state file."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_pickled(path)
     except Exception as error:
         # torch raises RuntimeError, UnpicklingError, EOFError, KeyError and more for a damaged file.
         first_line = str(error).partition("\n")[0]
@@ -77,15 +79,28 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def newest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest state that can be read, or None where there is none at all.
+def require_parts(path: Path, state: Mapping[str, Any], parts: Kinds) -> None:
+    """Raise `UsageError` where `state`, read from `path`, lacks one of `parts` or has another kind of it."""
+    try:
+        require_kinds(state, parts, needed=True)
+        for name, one in state.get("networks", {}).items():
+            if not isinstance(one, Mapping) or not all(isinstance(v, torch.Tensor) for v in one.values()):
+                raise ValueError(f"network '{name}' is no state dict")
+    except ValueError as error:
+        raise UsageError(f"{path}: not a whole training state ({error}).") from None
+
+
+def newest_state(folder: Path, *, parts: Kinds | None = None) -> tuple[Path, dict[str, Any]] | None:
+    """The newest state that can be read, and has all of its `parts`, or None where there is none at all.
 
     Raises `UsageError` where there are files, but none is whole.
     """
     problem: UsageError | None = None
     for path in reversed(list_states(folder)):
         try:
-            return path, load_state(path)
+            state = load_state(path)
+            require_parts(path, state, parts or {})
+            return path, state
         except UsageError as error:
             problem = problem or error
     if problem is not None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from p2pcli.errors import ItemError
 from p2pcli.events import Note, Observer
 from p2pcli.plan import Failure
-from p2pcli.training.runlog import append_line
+from p2pcli.training.runlog import append_line, text_of
+from p2pcli.untrusted import parse_json_object, require_kinds
 
 
 class FailureLog:
@@ -55,12 +56,12 @@ class FailureLog:
 
 def read_failures(path: Path) -> list[Failure]:
     """The rows of a failures.jsonl; a last line that was cut short by a kill is left out."""
-    if not path.is_file():
-        return []
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in text_of(path).splitlines():
         try:
-            rows.append(Failure(**json.loads(line)))
+            row = parse_json_object(line)
+            require_kinds(row, dict.fromkeys(row, str))
+            rows.append(Failure(**row))
         except (ValueError, TypeError):
             continue
     return rows

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from p2pcli.image import Sample
 from p2pcli.pairs import MAKERS
 from p2pcli.recipe import Recipe
 from p2pcli.training.state import MadeBy
+from p2pcli.untrusted import parse_json_object
 
 
 def made_by(sample: Sample, recipe: Recipe) -> MadeBy:
@@ -21,7 +20,7 @@ def made_by(sample: Sample, recipe: Recipe) -> MadeBy:
     if recipe.data.direction == "BtoA" or not isinstance(name, str) or name not in MAKERS:
         return MadeBy()
     try:
-        values = json.loads(options) if isinstance(options, str) else {}
+        values = parse_json_object(options) if isinstance(options, str) else {}
     except ValueError:
         values = {}
     defaults = {key: field.default for key, field in MAKERS[name].options.model_fields.items()}

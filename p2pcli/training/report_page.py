@@ -12,11 +12,17 @@ from typing import Any
 
 from PIL import Image as PillowImage
 
+from p2pcli.errors import ItemError
+from p2pcli.image import as_rgb8
 from p2pcli.io.atomic import write_bytes
+from p2pcli.io.codec import read_image
+from p2pcli.io.places import real
 from p2pcli.training.curves import Curve, draw_chart
 from p2pcli.training.report_style import STYLE
 from p2pcli.training.run_folder import RunFolder
 from p2pcli.training.runlog import FORMULAS_ROW, read_log
+from p2pcli.untrusted import Kinds, read_text, require_kinds
+from p2pcli.visible import visible_lines
 
 _GRIDS = 6
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
@@ -36,6 +42,14 @@ _METRIC_NAMES = {
 }
 
 
+_ROWS: dict[str, Kinds] = {
+    "step": {"epoch": int, "losses": dict, "learning_rate": (int, float), "images_per_second": (int, float)},
+    "health": {"text": str},
+    "validation": {"baseline": dict},
+}
+"""Kind of row → what the page shows of it."""
+
+
 def write_report(folder: RunFolder) -> None:
     """Draw the page from what lies in the run folder, whole or not at all; one that shows it all stays."""
     page = render_report(folder).encode()
@@ -45,12 +59,12 @@ def write_report(folder: RunFolder) -> None:
 
 def render_report(folder: RunFolder) -> str:
     """The page as HTML text."""
-    rows = read_log(folder.log)
+    rows = [row for row in read_log(folder.log) if _can_be_shown(row)]
     about = folder.read_about()
     steps = [row for row in rows if row["kind"] == "step"]
     validations = _comparable(rows)
-    recipe = folder.recipe.read_text(encoding="utf-8") if folder.recipe.is_file() else ""
-    title = escape(folder.path.resolve().name)
+    recipe = read_text(folder.recipe, errors="replace") if folder.recipe.is_file() else ""
+    title = escape(real(folder.path).name)
     sections = [
         f"<h1>{title}</h1><div class='soft'>{escape(str(about.get('headline', '')))}</div>",
         _cards(steps, validations, about),
@@ -61,7 +75,7 @@ def render_report(folder: RunFolder) -> str:
         _section("Run", _table(_flat(about))),
         _section("Recipe", f"<pre>{escape(recipe)}</pre>"),
     ]
-    return (
+    return visible_lines(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
         f"<body><main>"
@@ -93,6 +107,19 @@ def _older_formulas(rows: Iterable[Mapping[str, Any]]) -> str:
     return (
         f"<div class='soft'>SSIM up to step {steps[-1]} was taken with another formula and is left out.</div>"
     )
+
+
+def _can_be_shown(row: Mapping[str, Any]) -> bool:
+    """False for a row that lacks what the page draws: another tool, or another hand, wrote it."""
+    try:
+        require_kinds(row, {"step": int}, needed=True)
+        require_kinds(row, _ROWS.get(str(row["kind"]), {}), needed=True)
+        for numbers in (row.get("losses", {}), row.get("baseline", {})):
+            require_kinds(numbers, dict.fromkeys(numbers, (int, float)))
+        require_kinds(row, dict.fromkeys(_METRIC_NAMES, (int, float)))
+    except ValueError:
+        return False
+    return True
 
 
 def _section(title: str, body: str) -> str:
@@ -182,8 +209,10 @@ def _sample_grids(paths: Sequence[Path]) -> str:
 
 def _embedded(path: Path) -> str:
     packed = io.BytesIO()
-    with PillowImage.open(path) as image:
-        image.convert("RGB").save(packed, "JPEG", quality=88)
+    try:
+        PillowImage.fromarray(as_rgb8(read_image(path).image)).save(packed, "JPEG", quality=88)
+    except ItemError as error:
+        return f"<figcaption>{escape(str(error))}</figcaption>"
     data = base64.b64encode(packed.getvalue()).decode("ascii")
     return f'<img alt="input, output, target: {escape(path.stem)}" src="data:image/jpeg;base64,{data}">'
 

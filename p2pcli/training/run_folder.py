@@ -10,6 +10,9 @@ from typing import Any
 
 from p2pcli.errors import UsageError
 from p2pcli.io.atomic import write_bytes
+from p2pcli.untrusted import JSON_BYTES, Kinds, parse_json_object, read_bytes, require_kinds
+
+_ABOUT: Kinds = {"data": str, "recipe name": str, "headline": str, "steps": int, "plan": dict}
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,9 @@ class RunFolder:
     def read_about(self) -> dict[str, Any]:
         """What `write_about` stored. Raises `UsageError` where it cannot be read."""
         try:
-            about = json.loads(self.about.read_text(encoding="utf-8"))
-            if not isinstance(about, dict):
-                raise ValueError("not an object")
+            about = parse_json_object(read_bytes(self.about, limit=JSON_BYTES))
+            require_kinds(about, _ABOUT)
+            require_kinds(about.get("plan", {}), {"limit": (int, type(None))})
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"{self.about}: cannot be read ({error}). Expected the run's description; train anew with "

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from p2pcli import untrusted
 from p2pcli.image import Image
 from p2pcli.io.atomic import environment_fault, write_bytes
+from p2pcli.io.places import unusable
+from p2pcli.untrusted import parse_json_object, require_kinds
 
 FORMULAS_ROW = "formulas"
 """Kind of the row before which validations were measured by an older version, whose SSIM was another."""
@@ -55,24 +58,34 @@ class RunLog:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a text file. Raises `EnvironmentFaultError` where the disk is full or not writable."""
+    """Add a line to a text file. Raises `EnvironmentFaultError` where the disk is full or not writable,
+    `UsageError` where the file is a link or no regular file.
+    """
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+        untrusted.append_line(path, line)
     except OSError as error:
-        raise environment_fault(error, path) or error from error
+        raise environment_fault(error, path) or unusable(error, path) from error
 
 
 def read_log(path: Path) -> list[dict[str, object]]:
     """All whole rows, in order; [] where there is no file."""
-    if not path.is_file():
-        return []
     rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in text_of(path).splitlines():
         try:
-            row = json.loads(line)
+            row = parse_json_object(line, may_be_infinite=True)
+            require_kinds(row, {"kind": str}, needed=True)
+            require_kinds(row, {"step": int})
         except ValueError:
             continue
-        if isinstance(row, dict) and "kind" in row:
-            rows.append(row)
+        rows.append(row)
     return rows
+
+
+def text_of(path: Path) -> str:
+    """A file of lines as text; empty where there is no file. Raises `UsageError` where it cannot be read."""
+    try:
+        return untrusted.read_text(path, limit=untrusted.JSON_BYTES, errors="replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise unusable(error, path) from None

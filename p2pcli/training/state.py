@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from p2pcli.errors import UsageError
 from p2pcli.metrics import FORMULAS
 from p2pcli.recipe import Recipe
 from p2pcli.tasks import Task, build_task, networks_of
@@ -21,6 +22,23 @@ from p2pcli.training.precision import Precision
 from p2pcli.training.sampler import Position
 from p2pcli.training.schedule import Plateau
 from p2pcli.training.step import Optimizers
+from p2pcli.untrusted import Kinds
+
+STATE_PARTS: Kinds = {
+    "step": int,
+    "epoch": int,
+    "index": int,
+    "networks": dict,
+    "task": dict,
+    "generator_optimizer": dict,
+    "discriminator_optimizer": dict,
+    "average": (dict, type(None)),
+    "scaler": dict,
+    "random": dict,
+    "measured": (dict, type(None)),
+    "best": (dict, type(None)),
+}
+"""What `TrainState.capture` puts into every state, and of what kind."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +113,17 @@ class TrainState:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Put everything back that `capture` gave."""
+        """Put everything back that `capture` gave. Raises `UsageError` where a part is another run's."""
+        try:
+            self._restore(state)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            first = " ".join(str(error).split())[:160]
+            raise UsageError(
+                f"the training state does not fit the run ({type(error).__name__}: {first}). Expected the "
+                f"one that this run wrote; train anew with --overwrite."
+            ) from error
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self.step = state["step"]
         self.position = Position(state["epoch"], state["index"])
         for name, network in networks_of(self.task).items():

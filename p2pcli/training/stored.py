@@ -13,6 +13,7 @@ from p2pcli.recipe import Recipe, load_recipe
 from p2pcli.tasks.networks import states_by_name
 from p2pcli.training.checkpoint import newest_state
 from p2pcli.training.run_folder import RunFolder
+from p2pcli.training.state import STATE_PARTS
 
 States = Mapping[str, Mapping[str, Tensor]]
 """Network's name → its state dict."""
@@ -30,7 +31,7 @@ class Stored:
 def stored_networks(path: Path) -> Stored:
     """A run folder's networks as of its last checkpoint, averaged where it averages; else `stored_beside`."""
     folder = RunFolder(path)
-    newest = newest_state(folder.states) if folder.is_run else None
+    newest = newest_state(folder.states, parts=STATE_PARTS) if folder.is_run else None
     if newest is None:
         return stored_beside(model_in(path))
     states = dict(newest[1]["networks"])

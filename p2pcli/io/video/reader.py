@@ -94,7 +94,7 @@ def read_frames(
 
     `start` and `stop` bound the pts (stop excluded). With `pts`, seeks to the key frame before and decodes
     forward; timestamps that are not there are left in `reader.missing`. `threads` 0 uses every core; a worker
-    of a pool wants 1. Damaged packets are skipped and counted in `reader.damaged`. Raises `ItemError` as
+    of a pool wants 1. DamagedError packets are skipped and counted in `reader.damaged`. Raises `ItemError` as
     `probe` does.
     """
     return FrameReader(path, pts=pts, start=start, stop=stop, deep=deep, threads=threads)

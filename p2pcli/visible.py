@@ -15,3 +15,13 @@ def visible(text: str) -> str:
     'a\\nb\\x1b[31m.png'
     """
     return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def visible_lines(text: str) -> str:
+    """As `visible` for a text of several lines, whose line breaks stay."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def as_json_text(line: str) -> str:
+    """A line of JSON with such characters as JSON's own escapes: its values stay what they are."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
