@@ -128,8 +128,9 @@ def orientation_of(picture: PillowImage.Image) -> int:
 
 def frames_of(picture: PillowImage.Image) -> int | None:
     """Frames or pages of an opened picture; None where counting failed, which leaves it at any of them."""
-    # A phone's MPO is a JPEG followed by more pictures (depth, gain map) that are not frames of a film.
-    if picture.format in ("JPEG", "MPO"):
+    # A phone's MPO is a JPEG followed by more pictures (depth, gain map) that are not frames of a film; what
+    # a PSD counts are the layers of one picture.
+    if picture.format in ("JPEG", "MPO", "PSD"):
         return 1
     try:
         return max(1, int(getattr(picture, "n_frames", 1)))

@@ -5,6 +5,7 @@ No pixel is read here. TIFF 6.0; Adobe's Technical Note 1 (SubIFDs); BigTIFF.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ _CODES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "
 _MOST_PAGES = 65_536
 _MOST_ENTRIES = 4096
 _MOST_SUBPAGES = 64
+_MOST_RAW_PAGES = 8
 _MOST_PROFILE_BYTES = 32 << 20
 """A header that asks for more than these is hostile or broken."""
 
@@ -113,17 +115,19 @@ def _choose(reader: _Reader) -> Chosen | None:
     first = reader.page(places[0]) if places else None
     if first is None:
         return None
-    if first.is_reduced or first.subfile & (_MASK | _DEPTH):
-        found = [first, *reader.below(places[0])]
-        for place in places[1:_MOST_SUBPAGES]:
-            found += [reader.page(place), *reader.below(place)]
-    else:
-        found = [first, *reader.below(places[0])]
-    pictures = [page for page in found if page is not None and not _is_mask(page)]
-    full = [page for page in pictures if not page.is_reduced]
-    for page in full:
+    is_alone = not (first.is_reduced or _is_mask(first))
+    found = [first, *reader.below(places[0])]
+    behind = places[1 : _MOST_RAW_PAGES if is_alone else _MOST_SUBPAGES]
+    further = [page for place in behind for page in (reader.page(place), *reader.below(place))]
+    for page in (*found, *further):
+        if page is None or page.is_reduced:
+            continue
         if sensor := camera_raw.sensor_kind(page.photometric, page.compression):
             camera_raw.refuse_raw(sensor)
+    if not is_alone:
+        found += further
+    pictures = [page for page in found if page is not None and not _is_mask(page)]
+    full = [page for page in pictures if not page.is_reduced]
     if not full and _MAKE in first.tags:
         camera_raw.refuse_raw("only a preview is a picture")
     if not pictures:
@@ -163,8 +167,7 @@ class _Reader:
         seen: set[int] = set()
         while place and place not in seen and len(seen) < _MOST_PAGES:
             try:
-                count, start = self._count(place)
-                following = self._offset(start + count * (20 if self.is_big else 12))
+                following = self._following(place)
             except struct.error:
                 # A last page without its link is a page; one that lies outside the file is none.
                 if place + 2 <= self._size:
@@ -219,19 +222,35 @@ class _Reader:
         )
 
     def below(self, place: int) -> Iterator[Page | None]:
-        """The pictures below the one at `place` (SubIFDs), at most `_MOST_SUBPAGES`."""
-        entries = self._entries(place)
-        for sub in self._values(entries[330])[:_MOST_SUBPAGES] if 330 in entries else ():
-            try:
-                yield self.page(sub)
-            except struct.error:
+        """The pictures below the one at `place` (SubIFDs), and those below them; at most `_MOST_SUBPAGES`."""
+        pending = self._subpages(place)
+        seen = {place}
+        while pending and len(seen) <= _MOST_SUBPAGES:
+            sub = pending.pop(0)
+            if sub in seen:
                 continue
+            seen.add(sub)
+            with contextlib.suppress(struct.error, ValueError):
+                yield self.page(sub)
+                # Some writers link the pictures below one to each other, as those of the main chain are.
+                pending += [*self._subpages(sub), self._following(sub)]
+
+    def _subpages(self, place: int) -> list[int]:
+        entries = self._entries(place)
+        with contextlib.suppress(ValueError):
+            return list(self._values(entries[330])[:_MOST_SUBPAGES]) if 330 in entries else []
+        return []
+
+    def _following(self, place: int) -> int:
+        """Where the next directory is; 0 for none."""
+        count, start = self._count(place)
+        return self._offset(start + count * (20 if self.is_big else 12))
 
     def subfile(self, place: int) -> int:
         """NewSubfileType of the directory at `place`; 0 where it cannot be read."""
         try:
             return self._subfile(self._entries(place))
-        except struct.error:
+        except (struct.error, ValueError):
             return 0
 
     def _subfile(self, entries: dict[int, tuple[int, int, int]]) -> int:
@@ -271,6 +290,8 @@ class _Reader:
         if code is None:
             return ()
         block = self._read(place, count * _SIZES[kind])
+        if len(block) < count * _SIZES[kind]:
+            raise ValueError("values outside the file")
         return struct.unpack(f"{self.order}{len(block) // _SIZES[kind]}{code}", block)
 
     def _count(self, place: int) -> tuple[int, int]:

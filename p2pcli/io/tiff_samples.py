@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -177,6 +178,8 @@ def _planes(file: IO[bytes], chosen: Chosen) -> list[NDArray[np.uint8]]:
     blocks = _blocks_a_plane(page)
     if len(page.offsets) < blocks * count or (page.byte_counts and len(page.byte_counts) < blocks * count):
         raise ItemError(f"{tiff.describe(page)} in which strips or tiles are missing. Export it again.")
+    if any(end > len(content) for end in _block_ends(page, blocks)):
+        raise ItemError(f"{tiff.describe(page)} that is cut short. Export or copy the file again.")
     view = io.BytesIO(_as_gray(content, chosen, count, blocks))
     del content
     picture = TiffImagePlugin.TiffImageFile(view)
@@ -203,6 +206,18 @@ def _blocks_a_plane(page: Page) -> int:
     return (_padded_width(page) // page.tile[0]) * -(-page.height // page.tile[1])
 
 
+def _block_ends(page: Page, blocks: int) -> Iterator[int]:
+    """Where each strip or tile ends in the file: no decoder may take for pixels what is put behind it."""
+    rows = page.rows_per_strip if page.tile is None else page.tile[1]
+    row_bytes = _row_bytes(page, page.width if page.tile is None else page.tile[0])
+    for index, offset in enumerate(page.offsets):
+        height = rows
+        if page.tile is None:
+            height = min(rows, page.height - index % blocks * rows)
+        size = page.byte_counts[index] if page.byte_counts else 0
+        yield offset + (height * row_bytes if page.compression == 1 else size)
+
+
 def _as_gray(content: bytes, chosen: Chosen, planes: int, blocks: int) -> bytes:
     """The TIFF again, with directories that call the picture gray of 8 bits, one for each plane.
 
@@ -210,25 +225,30 @@ def _as_gray(content: bytes, chosen: Chosen, planes: int, blocks: int) -> bytes:
     """
     page = chosen.page
     number, kind, inline = ("<Q", 16, 8) if chosen.is_big else ("<I", 4, 4)
-    # Where the header says that the first directory is, then where each says that the next one is.
-    link = 8 if chosen.is_big else 4
-    data = bytearray((b"II+\0\x08\0\0\0" if chosen.is_big else b"II*\0") + content[link:])
+    link = 0
+    start = b"II+\0\x08\0\0\0" if chosen.is_big else b"II*\0"
+    # Values and directories go behind the file, of which this makes one copy.
+    first, added = 0, bytearray(len(content) % 2)
+    base = len(content)
     for plane in range(planes):
         tags = _gray_tags(page, slice(plane * blocks, (plane + 1) * blocks))
         entries = b""
         for tag in sorted(tags):
             values = b"".join(struct.pack(number, value) for value in tags[tag])
             if len(values) > inline:
-                place = len(data)
-                data += values
+                place = base + len(added)
+                added += values
                 values = struct.pack(number, place)
             entries += struct.pack("<HH", tag, kind) + struct.pack(number, len(tags[tag])) + values
-        data += bytes(len(data) % 2)
-        struct.pack_into(number, data, link, len(data))
-        data += struct.pack("<Q" if chosen.is_big else "<H", len(tags)) + entries
-        link = len(data)
-        data += bytes(inline)
-    return bytes(data)
+        if plane == 0:
+            first = base + len(added)
+        else:
+            struct.pack_into(number, added, link, base + len(added))
+        added += struct.pack("<Q" if chosen.is_big else "<H", len(tags)) + entries
+        link = len(added)
+        added += bytes(inline)
+    header = start + struct.pack(number, first)
+    return b"".join([header, memoryview(content)[len(header) :], added])
 
 
 def _gray_tags(page: Page, part: slice) -> dict[int, tuple[int, ...]]:

@@ -91,12 +91,25 @@ def test_the_largest_full_picture_is_read(case: str, order: str, big: bool) -> N
         [_rgb(_SMALL, tags=_REDUCED, subpages=[Page(_WIDE, 16, tiffs.LINEAR_RAW)])],
         [_rgb(_LARGE, subpages=[Page(_pixels(6, 8, 1, np.uint16), 16, tiffs.CFA)])],
         [_rgb(_SMALL, tags=_REDUCED), Page(_pixels(30, 40, 1, np.uint16), 16, tiffs.CFA)],
+        [_rgb(_LARGE), Page(_pixels(30, 40, 1, np.uint16), 16, tiffs.CFA)],
+        [_rgb(_SMALL, subpages=[_rgb(_MIDDLE, subpages=[Page(_LARGE[:, :, :1], 8, tiffs.CFA)])])],
         [Page(_pixels(30, 40, 1), 8, tiffs.CFA)],
         [_rgb(_SMALL, tags={**_REDUCED, **_CAMERA})],
         [_rgb(_SMALL, tags=_REDUCED, subpages=[Page(_LARGE, 8, tiffs.RGB, tags={259: (3, [34713])})])],
         [Page(_pixels(6, 8, 1), 8, tiffs.BLACK_IS_ZERO, tags={259: (3, [65535])})],
     ],
-    ids=["mosaic", "linear", "under a full preview", "in the chain", "alone", "no picture", "NEF", "PEF"],
+    ids=[
+        "mosaic",
+        "linear",
+        "under a full preview",
+        "in the chain",
+        "behind a full preview",
+        "two below",
+        "alone",
+        "no picture",
+        "NEF",
+        "PEF",
+    ],
 )
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_sensors_values_are_refused_by_name(pages: list[Page], order: str) -> None:
@@ -115,6 +128,17 @@ def test_a_picture_below_is_turned_as_its_own_directory_says() -> None:
 def test_metadata_are_told_for_any_depth(samples: NDArray[Any]) -> None:
     tags = {**_CAMERA, 270: (2, b"a scan\0"), 282: (4, [300]), 296: (3, [2])}
     assert read_header(tiff(_rgb(samples, tags=tags))).metadata >= {"EXIF", "text"}
+
+
+def test_pictures_below_that_are_linked_to_each_other_are_found() -> None:
+    below = _rgb(_SMALL, tags=_REDUCED, subpages=[_rgb(_MIDDLE)])
+    data = bytearray(tiff(below, _rgb(_LARGE)))
+    # Where the picture below is stands at the very beginning.
+    places = [int.from_bytes(data[at : at + 4], "little") for at in (8, 4)]
+    link, main_link = (at + 2 + 12 * int.from_bytes(data[at : at + 2], "little") for at in places)
+    # The page behind the first becomes the one behind the picture below the first.
+    data[link : link + 4], data[main_link : main_link + 4] = data[main_link : main_link + 4], bytes(4)
+    assert np.array_equal(read_image(bytes(data)).image, _LARGE)
 
 
 def test_chains_that_lead_back_end() -> None:
