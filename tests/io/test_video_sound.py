@@ -168,6 +168,28 @@ def test_everything_that_is_left_out_is_named_with_its_kind_codec_language_and_r
     assert not translated(source, tmp_path / "out.mkv").notes
 
 
+def test_teletext_for_which_there_is_no_decoder_is_named_too(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in.ts"
+    plain = film_with(tmp_path / "plain.ts", "mp2", video="mpeg2video")
+    with av.open(str(plain)) as opened, av.open(str(source), "w") as output:
+        copies = [output.add_stream_from_template(stream) for stream in opened.streams]
+        text = output.add_mux_stream("dvb_teletext", time_base=Fraction(1, 90000))
+        text.metadata["language"] = "deu"
+        for packet in opened.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                output.mux(packet)
+        page = av.Packet(b"\x10\x02\x2c" + bytes(44))
+        page.stream, page.time_base, page.pts, page.dts = text, Fraction(1, 90000), 130_000, 130_000
+        output.mux(page)
+    notes = " ".join(translated(source, tmp_path / "out.mp4").notes)
+    assert "left out: subtitle stream 2 (dvb_teletext, deu), which a mp4 file cannot hold." in notes
+    assert av.logging.get_level() is None
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_picture_that_no_encoder_takes_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     like = probe(film_with(tmp_path / "in.mkv", "tta"))
     with pytest.raises(ItemError, match="not for 40000×2 px") as caught:
@@ -213,3 +235,17 @@ def test_real_sound_that_does_not_fit_keeps_its_length(
             codec = opened.streams.audio[0].codec_context.codec.canonical_name
     assert codec == found
     assert abs(lengths[0] - lengths[1]) < 0.15
+
+
+@pytest.mark.real
+def test_real_subtitles_and_sensors_that_are_left_out_are_named(real_data: Path, tmp_path: Path) -> None:
+    films = real_data / "reported" / "films"
+    notes = []
+    for name in ("dvb-subtitles.ts", "gopro_gpmf.mp4"):
+        like = probe(films / name)
+        with VideoWriter(tmp_path / "out.mp4", like=like, source=films / name) as writer:
+            writer.write(next(read_frames(films / name)).image, like.start_pts)
+        notes += writer.notes
+    assert "subtitle stream 1 (dvb_subtitle, fre), which a mp4 file cannot hold" in notes[0]
+    assert "subtitle stream 2 (dvb_subtitle, chi), which a mp4 file cannot hold" in notes[0]
+    assert "data stream 1 (bin_data, eng), which is not carried over" in notes[1]

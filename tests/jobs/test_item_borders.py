@@ -15,6 +15,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from p2pcli.errors import EnvironmentFaultError, ExitCode, ItemError, NothingMatchedError, item_border
+from p2pcli.inference.translator import Translator
 from p2pcli.io.video import VideoWriter
 from p2pcli.jobs import pairs_worker
 from p2pcli.jobs.make_pairs import make_pairs
@@ -230,3 +231,40 @@ def test_the_border_lets_what_ends_a_run_pass() -> None:
     with pytest.raises(ItemError, match=r"x: cannot be used \(IndexError: odd\)") as caught, item_border("x"):
         raise IndexError("odd")
     assert isinstance(caught.value.__cause__, IndexError)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("folder", "names"),
+    [
+        ("broken/damaged-ts-then-intact", ["a.mp4", "z.mp4"]),
+        (
+            "films/sound-that-does-not-fit",
+            ["a.mp4", "b.mp4", "dvd_pcm.mp4", "gen_adpcm.mp4", "vc1_wmapro.mp4"],
+        ),
+    ],
+)
+def test_real_folders_are_translated_to_their_last_film(
+    folder: str,
+    names: list[str],
+    real_data: Path,
+    tmp_path: Path,
+    tiny_model: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What the network makes of the pictures is no matter here, and its time is long.
+    monkeypatch.setattr(Translator, "run", lambda self, inputs, sources, keys: sources)
+    report = translate(
+        real_data / "reported" / folder, model=tiny_model(), output=tmp_path / "out", device="cpu"
+    )
+    assert report.tally.failed == [] and report.tally.written == len(names)
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.mp4")) == names
+
+
+@pytest.mark.real
+def test_make_pairs_reads_every_real_film_whose_sound_does_not_fit(real_data: Path, tmp_path: Path) -> None:
+    report = make_pairs(
+        "gray", real_data / "reported" / "films" / "sound-that-does-not-fit", tmp_path / "out", workers=1
+    )
+    require_whole(report.tally)
+    assert report.tally.failed == []

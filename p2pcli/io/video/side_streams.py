@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +22,8 @@ from p2pcli.io.video.container import has_codec, open_input, output_fault, read_
 from p2pcli.io.video.mux import FALLBACK_SUFFIX, accepts
 from p2pcli.io.video.sound import SoundEncoder, add_sound, encoding_for
 from p2pcli.io.video.timing import CLOCKS_START_ANEW
+
+_UNHEARD = logging.NullHandler()
 
 OWN_TAGS = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "alpha_mode", "duration"}
@@ -227,7 +231,29 @@ def _described(stream: Stream) -> str:
 def _codec_of(stream: Stream) -> str:
     if has_codec(stream):
         return stream.codec_context.codec.canonical_name
-    return getattr(stream, "name", None) or "unknown codec"
+    name = getattr(stream, "name", None) or _name_without_decoder(stream)
+    return name or stream.metadata.get("handler_name") or "unknown codec"
+
+
+def _name_without_decoder(stream: Stream) -> str | None:
+    """What FFmpeg calls the stream's codec where it has no decoder for it, such as teletext's; else None.
+
+    PyAV tells it nowhere but in the description that FFmpeg writes to its log.
+    """
+    described = getattr(stream.container, "dumps_format", None)  # in no stub
+    if described is None:
+        return None
+    before = av.logging.get_level()
+    # Whatever another thread's decoder says meanwhile goes nowhere.
+    logging.getLogger("libav").addHandler(_UNHEARD)
+    av.logging.set_level(av.logging.INFO)
+    try:
+        text = described()
+    finally:
+        av.logging.set_level(before)
+        logging.getLogger("libav").removeHandler(_UNHEARD)
+    found = re.search(rf"Stream #0:{stream.index}\b.*?: [A-Z][a-z]+: (\w+)", text)
+    return None if found is None or found[1] in ("none", "unknown") else found[1]
 
 
 def _kept(metadata: dict[str, str]) -> dict[str, str]:
