@@ -19,16 +19,17 @@ Picture = Image | PillowImage | str | os.PathLike[str]
 """What a picture may be handed over as: an array, a Pillow image, the path of a file."""
 
 
-def picture_of(value: object) -> Image:
+def picture_of(value: object, *, ids: bool = False) -> Image:
     """The picture (H, W, C), C in {1, 3, 4}, that an array, a Pillow image or the path of a file stands for.
 
+    With `ids` the pixels of a file or a palette are read as the numbers of labels.
     Raises `UsageError` for anything else, `ItemError` where the file cannot be read as a picture.
     """
     found = type(value).__name__
     if isinstance(value, str | os.PathLike):
-        return read_image(path_of(value, "picture")).image
+        return read_image(path_of(value, "picture"), ids=ids).image
     if isinstance(value, PillowImage):
-        return _from_pillow(value)
+        return _from_pillow(value, ids=ids)
     if isinstance(value, np.ndarray):
         if value.size and (value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (1, 3, 4))):
             return value[:, :, None] if value.ndim == 2 else value
@@ -39,8 +40,10 @@ def picture_of(value: object) -> Image:
     )
 
 
-def _from_pillow(image: PillowImage) -> Image:
+def _from_pillow(image: PillowImage, *, ids: bool) -> Image:
     """Pillow's pixels; its further modes as the nearest of gray, RGB and RGBA."""
+    if ids and image.mode == "P":
+        return np.asarray(image)[:, :, None]
     if image.mode.startswith("I"):
         return np.asarray(image).clip(0, 65535).astype(np.uint16)[:, :, None]
     has_alpha = "A" in image.getbands() or "transparency" in image.info

@@ -256,7 +256,7 @@ class Translator:
         in a model with an encoder. What becomes of label maps, holes and lightness is the recipe's [data]; a
         super-resolution model gives a larger picture. Raises `UsageError` for anything else than a picture.
         """
-        shaped = picture_of(image)
+        shaped = picture_of(image, ids=self.data.pixels_are_ids)
         return self.run([self.prepare(shaped, key, extras=extras)], [shaped], [key])[0]
 
     def translate_batch(self, images: Sequence[Image], *, keys: Sequence[str] | None = None) -> list[Image]:

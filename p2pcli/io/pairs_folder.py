@@ -211,7 +211,8 @@ class PairsFolderSource:
         lonely = f"{len(self.unmatched)} files have no partner ({first})" if self.unmatched else "no images"
         return (
             f"{self.path}: {count} pairs in {places}; {lonely}. "
-            "Partners share their name up to the suffix, as A/001.png and B/001.jpg do."
+            "Partners share their name up to the suffix, as A/001.png and B/001.jpg do. Sets of pictures "
+            "that are no pairs are for p2p train DATA -r cyclegan."
         )
 
     def _shown(self, entry: Entry) -> str:

@@ -271,6 +271,17 @@ def test_a_path_is_the_picture_in_the_file(tiny_model, tmp_path):
     assert np.array_equal(model(str(tmp_path / "a.png")), model(picture))
 
 
+def test_a_palette_holds_the_ids_of_a_label_map(tiny_model, tmp_path):
+    model = load_model(tiny_model(data={"labels": 4}))
+    ids = np.arange(4, dtype=np.uint8).repeat(8)[None].repeat(32, axis=0)
+    palette = PillowImage.fromarray(ids, "L")
+    palette.putpalette([9, 8, 7] * 256)
+    palette.save(tmp_path / "map.png")
+    expected = model(ids)
+    assert np.array_equal(model(palette), expected)
+    assert np.array_equal(model(tmp_path / "map.png"), expected)
+
+
 def test_a_model_shows_what_it_is(tiny_model):
     path = tiny_model()
     assert repr(load_model(path, device="cpu", precision="float32")).startswith(
