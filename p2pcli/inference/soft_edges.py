@@ -142,8 +142,9 @@ def _alpha_at(alpha: Image, height: int, width: int, network: Network | None) ->
     scale = height // alpha.shape[0]
     if network is None or scale < 2 or (alpha.shape[0] * scale, alpha.shape[1] * scale) != (height, width):
         return smooth
-    drawn = network(np.repeat(alpha, 3, axis=2)).mean(axis=2, keepdims=True)
-    drawn = drawn.round().astype(alpha.dtype)
+    drawn = network(np.repeat(alpha, 3, axis=2))
+    if drawn.shape[2] == 3:
+        drawn = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY))[:, :, None]
     around = np.ones((3, 3), np.uint8)
     is_flat = cv2.erode(alpha[:, :, 0], around) == cv2.dilate(alpha[:, :, 0], around)
     # What is whole or empty stays so to the last step.
