@@ -41,6 +41,11 @@ def keep_freed_memory() -> None:
     _keep(libc)
 
 
+def is_kept() -> bool:
+    """True where `keep_freed_memory` was called, and had an effect."""
+    return _is_kept
+
+
 @contextmanager
 def arrays_freed_at_once() -> Iterator[None]:
     """Inside, a process that keeps what it frees gives large arrays back at once.

@@ -26,6 +26,9 @@ PICTURES_BYTES = 24
 """For each pixel, beside the network: source, prepared picture and the batch as float32."""
 
 
+_MUCH = KEPT_BYTES // 4
+"""From here on what is kept beside what is used would weigh more than the time that keeping it saves."""
+
 _SPARE_WITH_KEPT = 3
 """Times what is needed that may be taken where freed arrays are kept and wait for arrays of their size."""
 
@@ -43,7 +46,7 @@ def memory_for(what: str, needed: float, *, device: torch.device) -> AbstractCon
             f"{what} need about {needed / 1e9:.1f} GB in this network; {free / 1e9:.1f} GB are free."
         )
     is_tight = free is not None and needed * _SPARE_WITH_KEPT > free
-    return arrays_freed_at_once() if is_tight or needed > KEPT_BYTES else nullcontext()
+    return arrays_freed_at_once() if is_tight or needed > _MUCH else nullcontext()
 
 
 def bytes_per_pixel(recipe: Recipe, dtype: torch.dtype) -> float:

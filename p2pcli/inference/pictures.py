@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,16 +42,20 @@ def translate_pictures(
     max_pixels: int,
     workers: int,
     stop: Stop,
+    begun: Callable[[Task], None] = lambda task: None,
+    ended: Callable[[Task], None] = lambda task: None,
 ) -> bool:
     """Translate the image files of `tasks`; True where all were done, False where `stop` came first.
 
-    What fails is recorded in `progress` under its key. Raises `EnvironmentFaultError` where the disk is full.
+    `begun` is told of each task before its file is opened, `ended` when all is done with it. What fails is
+    recorded in `progress` under its key. Raises `EnvironmentFaultError` where the disk is full.
     """
 
     data = translator.data
     left_out = LeftOut()
 
     def decode(task: Task) -> Picture:
+        begun(task)
         marked = source_mark(task.entry.path)
         read = read_image(task.entry.path, max_pixels=max_pixels, ids=data.pixels_are_ids)
         source = read.image
@@ -68,6 +72,10 @@ def translate_pictures(
         return translator.run(inputs, sources, [task.entry.key for task in batch])
 
     def finish(task: Task, outcome: Outcome[Picture, Image]) -> None:
+        _finish(task, outcome)
+        ended(task)
+
+    def _finish(task: Task, outcome: Outcome[Picture, Image]) -> None:
         if outcome.error is not None:
             progress.failed(task, outcome.error, "read" if outcome.loaded is None else "translate")
             return

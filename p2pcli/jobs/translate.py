@@ -6,10 +6,12 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from p2pcli.errors import NothingMatchedError, UsageError
 from p2pcli.events import Ended, Observer, Started, Stop, ignore
 from p2pcli.image import colour_of
+from p2pcli.inference.alone import Alone
 from p2pcli.inference.film import translate_film
 from p2pcli.inference.input_side import inputs_alone
 from p2pcli.inference.ledger import Ledger
@@ -75,18 +77,18 @@ def translate(
     listing, target = list_sources(sources, model=model_file, output=output)
     is_single = output is not None and is_single_file(target)
     with locked(*([] if dry_run else [target]), observe=observe):
-        translator = load_model(
-            model_file,
-            device=device,
-            precision=precision,
-            statistics=statistics,
-            dropout=dropout,
-            prepare=prepare,
-            direction=direction,
-            look=look,
-            seed=seed,
-            background=background,
-        )
+        loading: dict[str, Any] = {
+            "device": device,
+            "precision": precision,
+            "statistics": statistics,
+            "dropout": dropout,
+            "prepare": prepare,
+            "direction": direction,
+            "look": look,
+            "seed": seed,
+            "background": background,
+        }
+        translator = load_model(model_file, **loading)
         listing, left_aside = inputs_alone(listing, translator, direction=direction)
         tasks = _tasks(listing, target, translator, is_single=is_single, encoding=encoding, limit=limit)
         report = TranslateReport(target, model_file, dry_run=dry_run)
@@ -110,8 +112,14 @@ def translate(
                 batch_size=BatchSize(
                     lambda bucket: batch_size or translator.batch_that_suits(bucket), observe
                 ),
-                quality=quality,
-                max_pixels=max_pixels,
+                alone=Alone(
+                    model_file,
+                    loading,
+                    progress.ledger,
+                    quality=quality,
+                    max_pixels=max_pixels,
+                    tries_again=overwrite,
+                ),
                 workers=workers or default_workers(),
                 stop=stop or Stop(),
             )
@@ -266,37 +274,45 @@ def _work(
     *,
     failures: Path | None,
     batch_size: BatchSize,
-    quality: int,
-    max_pixels: int,
+    alone: Alone,
     workers: int,
     stop: Stop,
 ) -> bool:
-    """Pictures first, then film by film; False where `stop` came first. Failures are stored in any case."""
+    """What a process died at, alone; then pictures, then film by film; False where `stop` came first.
+
+    Failures are stored in any case.
+    """
     if failures is None:
         for task in todo:
             sweep_stale_of(task.output)
     elif failures.parent.parent.is_dir():
         sweep_stale(failures.parent.parent)
-    pictures = [task for task in todo if task.entry.kind == "image"]
-    films = [task for task in todo if task.entry.kind == "video"]
     try:
+        todo = alone.translate(todo, progress, stop=stop)
+        pictures = [task for task in todo if task.entry.kind == "image"]
+        films = [task for task in todo if task.entry.kind == "video"]
         completed = not pictures or translate_pictures(
             pictures,
             translator,
             progress,
             batch_size=batch_size,
-            quality=quality,
-            max_pixels=max_pixels,
+            quality=alone.quality,
+            max_pixels=alone.max_pixels,
             workers=workers,
             stop=stop,
+            begun=alone.begin,
+            ended=alone.end,
         )
         for task in films:
             if not completed or stop.is_set():
                 return False
+            alone.begin(task)
             completed = translate_film(
                 task, translator, progress, batch_size=batch_size, workers=workers, stop=stop
             )
+            alone.end(task)
     finally:
+        alone.close()
         if failures is not None:
             write_failures(failures, progress.tally.failed)
     return completed
