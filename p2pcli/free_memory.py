@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from p2pcli.groups import groups_of_process, lines_of
 
 _SYSTEM = Path("/")
 
@@ -54,42 +55,13 @@ def _machine(system: Path) -> Iterator[Room]:
 
 
 def _cgroups(system: Path) -> Iterator[Room]:
-    for kind, folder, outermost in _memory_groups(system):
+    for kind, group in groups_of_process("memory", system):
         limit_name, used_name = _FILES[kind]
-        for group in (folder, *folder.parents):
-            limit, used = _number(group / limit_name), _number(group / used_name)
-            if limit is not None and used is not None and limit < _NO_LIMIT:
-                rows = _rows(group / "memory.stat")
-                cache = next((rows[name] for name in _CACHE_ROWS[kind] if name in rows), 0)
-                yield Room(limit - max(0, used - cache), limit)
-            if group == outermost:
-                break
-
-
-def _memory_groups(system: Path) -> Iterator[tuple[str, Path, Path]]:
-    """(kind, folder of this process's group, that of the outermost which can be seen), for each hierarchy."""
-    own = {}
-    for line in _lines(system / "proc/self/cgroup"):
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if not controllers:
-            own["cgroup2"] = path
-        elif "memory" in controllers.split(","):
-            own["cgroup"] = path
-    for line in _lines(system / "proc/self/mountinfo"):
-        before, _, after = line.partition(" - ")
-        fields, kind = before.split(), after.split()[:1]
-        if len(fields) < 5 or not kind or kind[0] not in own:
-            continue
-        root, mounted = fields[3], system / fields[4].lstrip("/")
-        if kind[0] == "cgroup" and "memory" not in after.split()[-1].split(","):
-            continue
-        # In a container the mounted root may be the group itself, or the path lead out of what is mounted.
-        path = own[kind[0]]
-        is_below = path == root or path.startswith(f"{root.rstrip('/')}/")
-        inner = path[len(root.rstrip("/")) :].strip("/") if is_below else ""
-        folder = mounted / inner
-        yield kind[0], folder if ".." not in inner and folder.is_dir() else mounted, mounted
+        limit, used = _number(group / limit_name), _number(group / used_name)
+        if limit is not None and used is not None and limit < _NO_LIMIT:
+            rows = _rows(group / "memory.stat")
+            cache = next((rows[name] for name in _CACHE_ROWS[kind] if name in rows), 0)
+            yield Room(limit - max(0, used - cache), limit)
 
 
 def _ulimits(system: Path) -> Iterator[Room]:
@@ -106,21 +78,15 @@ def _ulimits(system: Path) -> Iterator[Room]:
 
 def _kilobytes(path: Path) -> dict[str, int]:
     """Rows such as "MemTotal:  1024 kB", in bytes."""
-    rows = (line.split() for line in _lines(path))
+    rows = (line.split() for line in lines_of(path))
     return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows if len(row) == 3 and row[1].isdecimal()}
 
 
 def _rows(path: Path) -> dict[str, int]:
-    rows = (line.split() for line in _lines(path))
+    rows = (line.split() for line in lines_of(path))
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdecimal()}
 
 
 def _number(path: Path) -> int | None:
-    (text,) = _lines(path)[:1] or [""]
+    (text,) = lines_of(path)[:1] or [""]
     return int(text) if text.strip().isdecimal() else None
-
-
-def _lines(path: Path) -> list[str]:
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        return path.read_text(encoding="utf-8").splitlines()
-    return []

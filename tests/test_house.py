@@ -17,9 +17,11 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "conftes
 
 # docs/architecture.md. Within floor 2, tasks < inference < training.
 FLOORS = {
+    "cores": 0,
     "errors": 0,
     "events": 0,
     "free_memory": 0,
+    "groups": 0,
     "image": 0,
     "kept_memory": 0,
     "plan": 0,

@@ -12,6 +12,7 @@ from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation, command_line
 from p2pcli.cli.progress import duration
 from p2pcli.cli.running import Printing, finish, run_job
+from p2pcli.cli.threads import use_free_cores
 from p2pcli.events import Observer, Stop
 from p2pcli.kept_memory import keep_freed_memory
 
@@ -88,6 +89,8 @@ def train(
         printing.say(f"The same as: {invocation.again(extra=[chosen])}")
 
     def job(observe: Observer, stop: Stop) -> TrainReport:
+        if device in ("auto", "cpu"):
+            use_free_cores(printing)
         return train_job(
             chosen,
             recipe=recipe,

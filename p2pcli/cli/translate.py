@@ -13,6 +13,7 @@ from p2pcli.cli import options
 from p2pcli.cli.help import Page, help_page
 from p2pcli.cli.invocation import Invocation, command_line
 from p2pcli.cli.running import Printing, finish, newest_unless, run_job, tally_line
+from p2pcli.cli.threads import use_allowed_cores
 from p2pcli.events import Observer, Stop
 from p2pcli.kept_memory import keep_freed_memory
 from p2pcli.visible import visible
@@ -187,6 +188,7 @@ def translate(
         )
 
     keep_freed_memory()
+    use_allowed_cores()
     report, caught = run_job(job, printing=printing)
     summary = _summary(report, dry_run=dry_run)
     then = command_line(["translate", "OTHERS/", "-m", str(chosen_model)])

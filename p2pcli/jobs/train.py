@@ -58,6 +58,7 @@ from p2pcli.training.schedule import total_steps
 from p2pcli.training.stages import stages_of
 from p2pcli.training.state import STATE_PARTS, TrainState, new_state
 from p2pcli.training.tensorboard import require_tensorboard
+from p2pcli.training.threads import THREADS, threads_as_begun
 from p2pcli.training.validation import metrics_text
 
 
@@ -133,7 +134,8 @@ def train(
                 observe(Note(change))
         sample = one_sample(pairs)
         settings = LoopSettings(workers or default_workers(), observe, stop or Stop(), processes)
-        with _own_random_state(place), _memory_faults(chosen.recipe):
+        threads = threads_as_begun(chosen.folder, resume=resume, observe=observe)
+        with _own_random_state(place), threads, _memory_faults(chosen.recipe):
             run = new_state(chosen.recipe, place)
             run.made_by = made_by(sample, chosen.recipe)
             report = _run(chosen, pairs, run, plan, settings, resume=resume, dry_run=dry_run)
@@ -333,6 +335,7 @@ def _start_folder(chosen: Chosen, plan: dict[str, object], run: TrainState, repo
         "training pairs": report.training_pairs,
         "validation pairs": report.validation_pairs,
         "steps": report.total_steps,
+        THREADS: torch.get_num_threads(),
         "environment": environment(describe_device(precision.device), precision.name),
         "plan": plan,
     }

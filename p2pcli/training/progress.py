@@ -11,6 +11,7 @@ from torch import Tensor
 from p2pcli.events import Note, Observer, TrainProgress
 from p2pcli.recipe import Train
 from p2pcli.training.health import Health
+from p2pcli.training.pace import Pace
 from p2pcli.training.runlog import RunLog
 from p2pcli.training.schedule import total_epochs, total_steps
 
@@ -79,6 +80,7 @@ class ProgressReport:
         self._log_window, self._event_window = LossWindow(), LossWindow()
         self._right_window = LossWindow()
         self._log_every = max(1, min(50, self.steps // _LOG_ROWS))
+        self._pace = Pace()
         self._done_here = 0
         self._start = self._last_event = self._last_log = time.monotonic()
 
@@ -122,6 +124,8 @@ class ProgressReport:
     def _tell(self, step: int, epoch: int) -> None:
         now = time.monotonic()
         speed = self._event_window.images / max(now - self._last_event, 1e-9)
+        if slower := self._pace.update(speed, now, of=str(self._growth(step).get("size", ""))):
+            self._observe(Note(f"step {step}: {slower}", level="warning"))
         seconds_left = (now - self._start) / self._done_here * (self.steps - step)
         losses = self._event_window.take()
         self._last_event = now
