@@ -27,11 +27,12 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 1
 _CODES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 
 _MOST_PAGES = 65_536
-_MOST_ENTRIES = 4096
+_MOST_ENTRIES = 500_000
+_MOST_VALUES = 1 << 24
 _MOST_SUBPAGES = 64
 _MOST_RAW_PAGES = 8
 _MOST_PROFILE_BYTES = 32 << 20
-"""A header that asks for more than these is hostile or broken."""
+"""A header that asks for more than these is hostile or broken; entries and values are those of all pages."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,7 @@ class _Reader:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self._entries_left, self._values_left = _MOST_ENTRIES, _MOST_VALUES
         self._size = file.seek(0, 2)
         self.head = self._read(0, 16)
         self.order = "<" if self.head[:2] == b"II" else ">"
@@ -268,8 +270,9 @@ class _Reader:
     def _entries(self, place: int) -> dict[int, tuple[int, int, int]]:
         """Tag → (type, count, where the values stand)."""
         count, start = self._count(place)
-        if count > _MOST_ENTRIES:
-            raise ValueError("a directory with too many entries")
+        self._entries_left -= count
+        if self._entries_left < 0:
+            raise ValueError("too many entries in the directories")
         width, inline = (20, 8) if self.is_big else (12, 4)
         layout = struct.Struct(self.order + ("HHQ" if self.is_big else "HHI"))
         block = self._read(start, count * width)
@@ -289,6 +292,9 @@ class _Reader:
         code = _CODES.get(kind)
         if code is None:
             return ()
+        self._values_left -= count
+        if self._values_left < 0:
+            raise ValueError("too many values in the directories")
         block = self._read(place, count * _SIZES[kind])
         if len(block) < count * _SIZES[kind]:
             raise ValueError("values outside the file")

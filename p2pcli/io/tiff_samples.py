@@ -29,6 +29,8 @@ _PICTURE_CODECS = frozenset({2, 3, 4, 6, 7, 32771})
 _PREDICTING = frozenset({5, 8, 32946, 34925, 50000})
 _DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3
 _MOST_SAMPLES = 16
+_MOST_BITS_A_PIXEL = 128
+"""What a small file claims to hold is made room for: the limit of pixels alone does not bound it."""
 _COLOURS = {
     tiff.WHITE_IS_ZERO: 1,
     tiff.BLACK_IS_ZERO: 1,
@@ -130,6 +132,7 @@ def require_readable(page: Page) -> None:
         and len(set(page.bits)) == 1
         and len(page.bits) == page.samples
         and colours <= page.samples <= _MOST_SAMPLES
+        and sum(page.bits) <= _MOST_BITS_A_PIXEL
         and page.predictor in ((1, 2, 3) if page.compression in _PREDICTING else (page.predictor,))
         and bool(page.offsets)
     )

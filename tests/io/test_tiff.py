@@ -166,6 +166,20 @@ def test_numbers_that_the_file_cannot_hold_make_no_room_for_them(tag: int) -> No
         assert read_image(bytes(data)).image.shape == (30, 40, 3)
 
 
+def test_a_budget_of_entries_bounds_what_all_directories_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = tiff(*[_rgb(_SMALL)] * 40)
+    assert read_header(pages).frames == 40
+    monkeypatch.setattr(directories, "_MOST_ENTRIES", 100)
+    asked = []
+    whole = directories._Reader._entries
+    monkeypatch.setattr(
+        directories._Reader, "_entries", lambda self, at: (asked.append(at), whole(self, at))[1]
+    )
+    with pytest.raises(ItemError, match="directory of pictures is damaged"):
+        read_header(pages)
+    assert len(asked) < 20
+
+
 @pytest.mark.parametrize("length", range(2, 200, 7))
 def test_a_directory_cut_short_is_an_item_error(length: int) -> None:
     data = tiff(_rgb(_SMALL))

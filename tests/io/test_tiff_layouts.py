@@ -249,6 +249,12 @@ def test_a_compression_without_a_decoder_is_refused_by_name(number: int) -> None
             read_image(tiff(page))
 
 
+def test_more_samples_than_a_picture_has_are_refused_before_room_is_made_for_them() -> None:
+    page = Page(_made(16, 16, UINT), 16, tiffs.RGB, extra=(0,) * 13, compression="deflate")
+    with pytest.raises(ItemError, match="a TIFF of 16 16-bit samples a pixel"):
+        read_image(tiff(page))
+
+
 def test_samples_of_different_depths_are_refused() -> None:
     page = Page(_made(3, 8, UINT), 8, tiffs.RGB, tags={258: (3, [5, 6, 5])})
     with pytest.raises(ItemError, match="5/6-bit samples"):
