@@ -370,6 +370,7 @@ def _tell_left_out(report: MakePairsReport, records: Sequence[ShardRecord], obse
         f"left out of the pairs: {left_out}" if left_out else "",
         f"kept in targets that are stored as their files are: {kept}" if kept else "",
         pictures_text(pictures, done="used"),
+        *dict.fromkeys(text for record in records for text in record.films),
     ]
     for line in filter(None, lines):
         observe(Note(line))

@@ -170,7 +170,7 @@ def write_preview(output: Path, records: Sequence[ShardRecord], preview: Path | 
 def _listed(record: ShardRecord) -> dict[str, Any]:
     values = record.as_json()
     values["failed"] = len(values.pop("failures"))
-    for name in ("pictures", "left_out", "kept"):
+    for name in ("pictures", "left_out", "kept", "films"):
         del values[name]
     return values
 

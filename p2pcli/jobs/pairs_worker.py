@@ -61,6 +61,8 @@ class ShardRecord:
     """Kind of metadata → sources whose pair does not carry it."""
     kept: dict[str, int] = field(default_factory=dict)
     """Kind of metadata → sources whose own bytes are the target, and carry it."""
+    films: tuple[str, ...] = ()
+    """Sentences on what became of films' frames: scaled, tone-mapped, woven."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for the record file and the manifest."""
@@ -86,6 +88,7 @@ class _Beside:
 
     left_out: LeftOut = field(default_factory=LeftOut)
     kept: LeftOut = field(default_factory=LeftOut)
+    films: dict[str, None] = field(default_factory=dict)
 
     def add(self, read: _Read, made: Row) -> None:
         if read.meta is not None:
@@ -176,6 +179,7 @@ def make_shard(
         beside.left_out.pictures,
         _kinds(beside.left_out),
         _kinds(beside.kept),
+        tuple(beside.films),
     )
     write_record(root, shard.name, record)
     return record
@@ -231,7 +235,7 @@ def _rows(
     beside: _Beside,
 ) -> Iterator[Row]:
     drawn = _drawn_for_all(settings)
-    for read in _pictures(shard, settings):
+    for read in _pictures(shard, settings, beside):
         if isinstance(read, _Read):
             made = make_row(read, settings, drawn)
             if isinstance(made, Row):
@@ -244,7 +248,7 @@ def _rows(
         advance(1)
 
 
-def _pictures(shard: Shard, settings: PairSettings) -> Iterator[_Read | Failure]:
+def _pictures(shard: Shard, settings: PairSettings, beside: _Beside) -> Iterator[_Read | Failure]:
     """Each item of the shard, read or failed, in order; the frames of one film in one pass."""
     position = 0
     while position < len(shard.items):
@@ -254,7 +258,7 @@ def _pictures(shard: Shard, settings: PairSettings) -> Iterator[_Read | Failure]
             position += 1
             continue
         frames = [one for one in shard.items[position:] if one.path == item.path]
-        yield from _read_frames(frames)
+        yield from _read_frames(frames, beside)
         position += len(frames)
 
 
@@ -288,7 +292,7 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _read_frames(items: list[Item]) -> Iterator[_Read | Failure]:
+def _read_frames(items: list[Item], beside: _Beside) -> Iterator[_Read | Failure]:
     from p2pcli.io.video import read_frames
 
     path = items[0].path
@@ -303,6 +307,7 @@ def _read_frames(items: list[Item]) -> Iterator[_Read | Failure]:
                     yield _failure(item, "read", ItemError(f"{path}: the frame is damaged"))
                 else:
                     yield _Read(item, as_rgb8(frame.image), content_hash)
+            beside.films.update(dict.fromkeys(frames.notes_on_pictures))
     except Exception as caught:  # the per-image border: the failure becomes a row
         error = caught
     for item in waiting.values():

@@ -218,7 +218,7 @@ def test_frames_that_change_size_are_scaled_to_the_first(tmp_path: Path) -> None
         assert [frame.image.shape for frame in reader] == [(48, 64, 3)] * 2
         assert reader.resized == 1
         (note,) = (note for note in reader.notes if "another size" in note)
-        assert "1 frames have another size (32×24 px)" in note and "the first's, 64×48 px" in note
+        assert "frames of another size (32×24 px)" in note and "the first's, 64×48 px" in note
 
 
 def test_a_film_cut_short_gives_the_frames_that_are_left(tmp_path: Path) -> None:

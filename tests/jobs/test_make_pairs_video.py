@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from p2pcli.events import Note
 from p2pcli.io.codec import read_image
 from p2pcli.jobs.make_pairs import make_pairs
 
@@ -85,6 +86,30 @@ def test_the_frame_number_names_the_decoder_s_frame_in_films_whose_times_are_odd
     for row in made:
         shown = read_image(row["target"]["bytes"]).image.mean()
         assert abs(shown - (20 + 200 * row["frame_index"] // 12)) < 5, (row["source"], row["frame_index"])
+
+
+def test_what_becomes_of_a_film_s_frames_is_said_once(tmp_path):
+    path = tmp_path / "films/sizes.avi"
+    path.parent.mkdir()
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in range(80):
+            width, height = (64, 48) if number < 70 else (32, 24)
+            other = av.CodecContext.create("mjpeg", "w")
+            other.width, other.height, other.pix_fmt = width, height, "yuvj420p"
+            other.time_base = Fraction(1, 10)
+            frame = av.VideoFrame.from_ndarray(np.zeros((height, width, 3), np.uint8), format="rgb24")
+            frame = frame.reformat(format="yuvj420p")
+            frame.pts, frame.time_base = 0, Fraction(1, 10)
+            for packet in other.encode(frame):
+                packet.stream, packet.pts, packet.dts = stream, number, number
+                output.mux(packet)
+    said = []
+    make_pairs("gray", path, tmp_path / "out", size=16, workers=1, every="1", observe=said.append)
+    texts = [event.text for event in said if isinstance(event, Note) and "size" in event.text]
+    assert len(texts) == 1
+    assert "frames of another size (32×24 px) are scaled to the first's, 64×48 px" in texts[0]
 
 
 def test_the_same_bytes_for_any_number_of_workers(film, tmp_path):

@@ -2,8 +2,9 @@
 
 from p2pcli.io.video.colour import Colour
 from p2pcli.io.video.mux import CONTAINERS, output_suffix
+from p2pcli.io.video.numbering import FilmFrames, film_frames, frame_times
 from p2pcli.io.video.probe import VideoInfo, probe
-from p2pcli.io.video.reader import FilmFrames, Frame, FrameReader, film_frames, frame_times, read_frames
+from p2pcli.io.video.reader import Frame, FrameReader, read_frames
 from p2pcli.io.video.writer import VideoWriter
 
 __all__ = [

@@ -121,7 +121,8 @@ def colour_of(frame: VideoFrame) -> Colour:
     if frame.format.name.startswith(("gray", "mono")) and not is_named:
         is_full = True
     named, primaries = int(frame.colorspace), int(frame.color_primaries)
-    is_pal = named == BT470BG or (named == UNSPECIFIED and frame.height in PAL_LINES)
+    # JPEG's full range goes with the same number, whatever the primaries.
+    is_pal = (named == BT470BG and not is_full) or (named == UNSPECIFIED and frame.height in PAL_LINES)
     if primaries == UNSPECIFIED and is_pal:
         primaries = int(ColorPrimaries.BT470BG)
     matrix = DERIVED.get(primaries) if named == 12 else MATRICES.get(named)

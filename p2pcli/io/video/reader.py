@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import cast
@@ -24,7 +23,7 @@ from p2pcli.io.video.colour import as_rgb
 from p2pcli.io.video.container import open_input, video_stream
 from p2pcli.io.video.extent import Extent
 from p2pcli.io.video.probe import WOVEN, VideoInfo, describe, probe
-from p2pcli.io.video.timing import FrameClock, Timed, packet_times
+from p2pcli.io.video.timing import FrameClock, Timed
 
 CONSECUTIVE_FAILURES = 100
 """So many read errors in a row end the film: a demuxer that no longer advances would never end by itself."""
@@ -42,43 +41,6 @@ class Frame:
     duration: int | None = None
     is_damaged: bool = False
     """True where the decoder filled in for data that was missing."""
-
-
-@dataclass(frozen=True)
-class FilmFrames:
-    """Every frame of a film, without its pixels."""
-
-    times: list[int]
-    """pts in order of presentation, in the film's time base: frame n has `times[n]`."""
-    cut_short: str | None
-    """A sentence where the film holds much less than its header announces."""
-
-
-def frame_times(path: Path | str) -> list[int]:
-    """The pts of every frame in order of presentation, in the film's time base; see `film_frames`."""
-    return film_frames(path).times
-
-
-def film_frames(path: Path | str) -> FilmFrames:
-    """All frames' times, and whether they are all.
-
-    Read from the packets, without decoding. Decodes only where packets do not tell; `timing` says when.
-    """
-    path = Path(path)
-    with open_input(path) as container:
-        stream = video_stream(container, path)
-        extent = Extent(container, stream, path)
-        time_base = Fraction(stream.time_base or 1)
-        times = packet_times(container, stream, extent.see)
-    if times is not None and not clock_of(path).joints:
-        longest = max((b - a for a, b in itertools.pairwise(times)), default=0)
-        return FilmFrames(times, _cut_short(path.name, extent, times[-1], longest, time_base))
-    with FrameReader(path) as reader:
-        times = []
-        for timed in reader.timed():
-            reader.reached(timed)
-            times.append(timed.pts)
-        return FilmFrames(times, reader.cut_short)
 
 
 def read_frames(
@@ -169,13 +131,10 @@ class FrameReader:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on what was changed or could not be used so far."""
-        is_known = self.info is not None and self.info.interlaced
         name, restamped = self.path.name, self.clock.restamped if self.clock else 0
         counted = {
             f"{name}: {self.damaged} damaged packets or frames were skipped.": self.damaged,
             f"{name}: {self.concealed} frames are partly damaged.": self.concealed,
-            f"{name}: {self._resizing()}": self.resized,
-            f"{name}: {self.woven} frames are interlaced; {WOVEN}": self.woven and not is_known,
             f"{name}: {restamped} frames had no usable timestamp and got one.": restamped,
             f"{name}: {len(self.missing)} asked frames are not there.": len(self.missing),
         }
@@ -184,18 +143,22 @@ class FrameReader:
             counted[f"{name}: stores no times for its frames; {rate}."] = 1
         if self.shortfall is not None:
             counted[self.shortfall] = 1
-        return (self.info.notes if self.info else ()) + tuple(text for text, n in counted.items() if n)
+        return (*self.notes_on_pictures, *(text for text, n in counted.items() if n))
 
-    def _resizing(self) -> str:
-        info = self.info
+    @property
+    def notes_on_pictures(self) -> tuple[str, ...]:
+        """Sentences on what becomes of frames, the same for any part of the film that shows it."""
+        info, name = self.info, self.path.name
         if info is None:
-            return ""
+            return ()
         is_turned = info.rotation in (90, 270)
-        sizes = [f"{h}×{w}" if is_turned else f"{w}×{h}" for w, h in self._other_sizes]
-        return (
-            f"its size changes midway; {self.resized} frames have another size ({', '.join(sizes)} px) and "
-            f"were scaled to the first's, {info.width}×{info.height} px."
-        )
+        sizes = ", ".join(f"{h}×{w}" if is_turned else f"{w}×{h}" for w, h in self._other_sizes)
+        facts = {
+            f"{name}: its size changes midway; frames of another size ({sizes} px) are scaled to the "
+            f"first's, {info.width}×{info.height} px.": bool(sizes),
+            f"{name}: some frames are interlaced; {WOVEN}": self.woven and not info.interlaced,
+        }
+        return (*info.notes, *(text for text, holds in facts.items() if holds))
 
     @property
     def shortfall(self) -> str | None:
@@ -386,9 +349,3 @@ def upright(image: Image, rotation: int, *, mirrored: bool = False) -> Image:
     if rotation:
         image = np.rot90(image, k=-(rotation // 90))
     return np.ascontiguousarray(image)
-
-
-def _cut_short(name: str, extent: Extent, last: int, longest: int, time_base: Fraction) -> str | None:
-    if not extent.is_incomplete(last, longest, time_base):
-        return None
-    return f"{name}: {extent.shortfall(last, longest, time_base)}"
