@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,26 @@ def test_the_checks_run_the_readmes_own_command(word):
 def test_every_linked_file_exists(page):
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_readmes_links_are_absolute_and_lead_to_files_that_exist():
+    # An index of packages shows the README where there is no docs/ beside it.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    home = f"{project['urls']['Homepage']}/blob/main/"
+    inline = re.findall(r"\]\(([^)]+)\)", README)
+    defined = dict(re.findall(r"^\[([^\]]+)\]: (\S+)$", README, flags=re.MULTILINE))
+    targets = [*inline, *defined.values()]
+    assert len(targets) > 10
+    assert [target for target in targets if not target.startswith("https://")] == []
+    ours = [target.removeprefix(home).partition("#")[0] for target in targets if target.startswith(home)]
+    assert [name for name in ours if not (ROOT / name).is_file()] == []
+    used = set(re.findall(r"\[([^\]\[]+)\](?![\]:(])", re.sub(r"```.*?```", "", README, flags=re.DOTALL)))
+    assert used >= defined.keys()
+
+
+def test_the_readme_says_how_torch_comes_without_gpus():
+    assert "pip install torch --index-url https://download.pytorch.org/whl/cpu" in README
+    assert "uv pip install --torch-backend=cpu p2pcli" in README
 
 
 def test_the_tree_in_the_readme_names_what_there_is():

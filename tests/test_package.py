@@ -73,6 +73,37 @@ def test_the_version_is_the_one_of_the_project():
     assert p2pcli.__version__ == project()["project"]["version"]
 
 
+def test_uvx_and_pipx_find_a_script_of_the_packages_name():
+    values = project()["project"]
+    assert values["scripts"]["p2p"] == values["scripts"][values["name"]]
+
+
+def test_an_index_can_lead_to_the_project():
+    urls = project()["project"]["urls"]
+    assert set(urls) == {"Homepage", "Documentation", "Changelog", "Issues"}
+    assert all(url.startswith(urls["Homepage"]) for url in urls.values())
+
+
+def test_no_dependency_has_a_ceiling_that_is_not_explained():
+    ceilings = [need for need in project()["project"]["dependencies"] if "<" in need]
+    assert ceilings == ["opencv-python-headless>=4.14,<6"]
+
+
+def test_every_extra_is_told_of_in_a_page():
+    pages = "".join(
+        path.read_text(encoding="utf-8") for path in [*ROOT.glob("docs/*.md"), ROOT / "README.md"]
+    )
+    extras = project()["project"]["optional-dependencies"]
+    assert [name for name in extras if f"[{name}]" not in pages and f"`{name}`" not in pages] == []
+
+
+def test_the_sdist_holds_all_that_these_tests_read():
+    folders = {"/.ci", "/benchmarks", "/docs", "/p2pcli", "/recipes", "/tests"}
+    build = project()["tool"]["hatch"]["build"]["targets"]["sdist"]
+    assert folders <= set(build["include"])
+    assert [name for name in build["include"] if not (ROOT / name[1:]).exists()] == []
+
+
 def test_the_package_says_that_it_is_typed():
     assert (ROOT / "p2pcli" / "py.typed").is_file()
 

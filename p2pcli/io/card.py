@@ -14,7 +14,13 @@ _SIZES = (
     (100_000, "10K<n<100K"),
     (1_000_000, "100K<n<1M"),
     (10_000_000, "1M<n<10M"),
+    (100_000_000, "10M<n<100M"),
+    (1_000_000_000, "100M<n<1B"),
+    (10_000_000_000, "1B<n<10B"),
+    (100_000_000_000, "10B<n<100B"),
+    (1_000_000_000_000, "100B<n<1T"),
 )
+_MORE = "n>1T"
 
 _COLUMNS = {
     "input": "what the model sees",
@@ -46,7 +52,7 @@ def dataset_card(
     """The text of README.md. `splits` gives pairs and bytes of each split; empty ones are left out."""
     present = {split: sizes for split, sizes in splits.items() if sizes[0]}
     total = sum(pairs for pairs, _ in present.values())
-    lines = ["---", *_front_matter(present, total), "---", "", f"# {title}", ""]
+    lines = ["---", *_front_matter(title, op, present, total), "---", "", f"# {_line(title)}", ""]
     lines += [f"{total} pairs made by `p2p make-pairs {op}`: each row holds an `input` and its `target`.", ""]
     if preview is not None:
         lines += [f"![input and target]({preview})", ""]
@@ -59,13 +65,32 @@ def dataset_card(
     lines += [f"| {name} | {meaning} |" for name, meaning in _COLUMNS.items()]
     lines += ["", "## How it was made", "", "| setting | value |", "|---|---|"]
     lines += [f"| {name} | `{json.dumps(value, ensure_ascii=False)}` |" for name, value in settings.items()]
-    lines += ["", "The pictures keep the rights of their sources; state a licence before you share them.", ""]
+    lines += [
+        "",
+        "The pictures keep the rights of their sources; state a licence before you share them: `license` at "
+        "the top of this file.",
+        "",
+    ]
     return visible_lines("\n".join(lines))
 
 
-def _front_matter(present: Mapping[str, tuple[int, int]], total: int) -> list[str]:
-    lines = ["task_categories:", "- image-to-image", "size_categories:"]
-    lines += [f"- {next((name for limit, name in _SIZES if total < limit), 'n>10M')}"]
+def _line(title: str) -> str:
+    """A folder's name as the text of a heading."""
+    return "".join(letter if letter.isprintable() else " " for letter in title)
+
+
+def _quoted(title: str) -> str:
+    """In YAML's double quotes, which hold whatever a folder may be called."""
+    plain = title.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in plain) + '"'
+
+
+def _front_matter(title: str, op: str, present: Mapping[str, tuple[int, int]], total: int) -> list[str]:
+    lines = [f"pretty_name: {_quoted(title)}"]
+    # Whose rights the pictures are under, nobody here can know.
+    lines += ["license: unknown", "tags:", "- paired-images", "- pix2pix", f"- {op}"]
+    lines += ["task_categories:", "- image-to-image", "size_categories:"]
+    lines += [f"- {next((name for limit, name in _SIZES if total < limit), _MORE)}"]
     lines += ["configs:", "- config_name: default", "  data_files:"]
     for split in present:
         lines += [f"  - split: {split}", f"    path: data/{split}-*"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
@@ -80,7 +80,7 @@ class VGG19Features(nn.Module):
 def load_vgg19(
     *, layers: tuple[str, ...], imagenet_range: bool = False, weights: Path | None = None
 ) -> VGG19Features:
-    """VGG19 with ImageNet weights: from `weights`, else torch's cache, else fetched by torchvision.
+    """VGG19 with ImageNet weights: from `weights`, else torch's cache, else fetched.
 
     Raises `EnvironmentFaultError` that says which file to put where, `UsageError` where the file is no VGG19.
     """
@@ -113,24 +113,19 @@ def _fits(value: object, tensor: Tensor) -> bool:
 
 
 def _cached_or_fetched() -> Path:
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    path = folder / WEIGHTS_NAME
+    path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_NAME
     if path.is_file():
         return path
-    if importlib.util.find_spec("torchvision") is None:
-        raise EnvironmentFaultError(
-            f"the perceptual loss needs VGG19 weights, and {path} is not there. "
-            f"Run pip install 'p2pcli[perceptual]' to have them fetched, put {WEIGHTS_URL} there, or name "
-            "the file with --weights."
-        )
-    from torchvision.models import VGG19_Weights
-
     try:
-        VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Whole or absent, and checked against the hash in its name.
+        prefix = WEIGHTS_NAME.removesuffix(".pth").rpartition("-")[2]
+        torch.hub.download_url_to_file(WEIGHTS_URL, str(path), hash_prefix=prefix, progress=False)
+    except (OSError, RuntimeError, HTTPException) as error:
         raise EnvironmentFaultError(
-            f"VGG19 weights could not be fetched ({_first_line(error)}). "
-            f"Put {WEIGHTS_URL} at {path}, or name a file with --weights."
+            f"the perceptual loss needs VGG19 weights, {path} is not there, and they could not be fetched "
+            f"({_first_line(error)}). Put {WEIGHTS_URL} there, or name the file with --weights; without "
+            "them: --set losses.perceptual=0."
         ) from None
     return path
 

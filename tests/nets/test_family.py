@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import urllib.error
+from http.client import IncompleteRead
 from typing import Any
 
 import numpy as np
@@ -393,13 +395,44 @@ def test_vgg_maps_have_the_sizes_and_widths_of_their_layers() -> None:
     assert list(network.state_dict())[-1] == "features.34.bias"
 
 
-def test_missing_vgg_weights_say_what_to_put_where(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        urllib.error.URLError("no route"),
+        RuntimeError("invalid hash value"),
+        IncompleteRead(b""),
+        OSError(28, "full"),
+    ],
+)
+def test_vgg_weights_that_cannot_be_fetched_say_what_to_put_where(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(EnvironmentFaultError) as error:
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    with pytest.raises(EnvironmentFaultError) as caught:
         load_vgg19(layers=("relu1_1",))
-    assert "pip install 'p2pcli[perceptual]'" in str(error.value)
-    assert str(tmp_path / "checkpoints" / "vgg19-dcbb9e9d.pth") in str(error.value)
+    message = str(caught.value)
+    assert str(tmp_path / "checkpoints" / "vgg19-dcbb9e9d.pth") in message
+    assert "Put https://download.pytorch.org/models/vgg19-dcbb9e9d.pth there, or name the file" in message
+
+
+def test_vgg_weights_are_fetched_into_torchs_cache_and_checked(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = VGG19Features(layers=("relu1_1",)).state_dict()
+
+    def fetch(url: str, path: str, *, hash_prefix: str, progress: bool) -> None:
+        assert (url.rpartition("/")[2], hash_prefix) == ("vgg19-dcbb9e9d.pth", "dcbb9e9d")
+        torch.save(state, path)
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    network = load_vgg19(layers=("relu1_1",))
+    assert torch.equal(network.features[0].weight, state["features.0.weight"])
+    assert (tmp_path / "checkpoints" / "vgg19-dcbb9e9d.pth").is_file()
 
 
 def test_vgg_weights_of_another_network_are_refused(tmp_path: Any) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -29,6 +30,9 @@ MAX_PIXELS = 200_000_000
 """A frame larger than this is refused before anything is decoded."""
 
 
+# From 19 on the library keeps titles that are no UTF-8 by itself, bit for bit.
+_METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+
 _OUTPUT_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO})
 
 
@@ -50,14 +54,15 @@ def open_input(path: Path) -> InputContainer:
         with path.open("rb") as file:
             is_jpegs = is_jpeg_film(file.read(HEAD_BYTES), path.suffix)
         # The prefix keeps names such as "concat:a.mp4" from being taken for another protocol.
-        return av.open(
+        container: InputContainer = av.open(
             f"file:{name}",
             mode="r",
             # Its beginning is that of a still picture, for which the library would take it.
             format="mjpeg" if is_jpegs else None,
             options={"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS)},
-            metadata_errors="replace",
+            **_METADATA,
         )
+        return container
     except OSError as error:
         raise ItemError(f"{name}: cannot be read ({error.strerror}). Check its permissions.") from error
     except (av.FFmpegError, ValueError, EOFError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, cast
 
 from av import VideoFrame
@@ -11,10 +11,10 @@ from av.sidedata.sidedata import SideData, Type
 
 def display_matrix(frame: VideoFrame) -> bytes | None:
     """The nine 32-bit numbers that say how the frame is turned and mirrored; None where there are none."""
-    # Iterating gives the entries themselves, whatever the type stubs say of a mapping.
-    entries = cast(Iterable[SideData], frame.side_data)
-    matrices = [entry for entry in entries if entry.type.name == "DISPLAYMATRIX"]
-    return bytes(matrices[0]) if matrices else None
+    # By kind: iterating gives entries up to PyAV 18 and kinds from 19 on.
+    entries = cast(Mapping[Type, SideData], frame.side_data)
+    matrix = entries.get(Type.DISPLAYMATRIX)
+    return None if matrix is None else bytes(matrix)
 
 
 def _nameless(cls: type[Type], value: Any) -> Type:
@@ -24,5 +24,6 @@ def _nameless(cls: type[Type], value: Any) -> Type:
 
 
 # FFmpeg gains kinds faster than PyAV names them (EXIF, views of 3D films), and one without a name would keep
-# all the others of its frame from being read.
-Type._missing_ = classmethod(_nameless)  # type: ignore[method-assign, assignment]
+# all the others of its frame from being read. From 19 on PyAV does this itself.
+if "_missing_" not in vars(Type):
+    Type._missing_ = classmethod(_nameless)  # type: ignore[method-assign, assignment]
