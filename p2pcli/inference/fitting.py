@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from p2pcli.errors import UsageError
 from p2pcli.image import Image, as_gray8, as_rgb8, over
 from p2pcli.io.codec import read_image
+from p2pcli.io.id_maps import stored_ids
 from p2pcli.io.places import path_of
 
 Picture = Image | PillowImage | str | os.PathLike[str]
@@ -42,8 +43,8 @@ def picture_of(value: object, *, ids: bool = False) -> Image:
 
 def _from_pillow(image: PillowImage, *, ids: bool) -> Image:
     """Pillow's pixels; its further modes as the nearest of gray, RGB and RGBA."""
-    if ids and image.mode == "P":
-        return np.asarray(image)[:, :, None]
+    if ids and (stored := stored_ids(image, bits=8)) is not None:
+        return stored
     if image.mode.startswith("I"):
         return np.asarray(image).clip(0, 65535).astype(np.uint16)[:, :, None]
     has_alpha = "A" in image.getbands() or "transparency" in image.info

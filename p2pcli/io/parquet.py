@@ -89,6 +89,8 @@ class ParquetSource:
         self._files = _files_of(self.path)
         self._footers = [_footer(file) for file in self._files]
         self._dictionaries = [dictionaries(footer) for footer in self._footers]
+        self.has_names = True
+        """False where rows have no column "key": then a key is a file's name and the row's number."""
         self._places: dict[str, _Place] = {}
         self._splits: dict[str, list[str]] = {}
         for number in range(len(self._files)):
@@ -183,6 +185,7 @@ class ParquetSource:
         """Learn the keys of one file."""
         file, footer = self._files[number], self._footers[number]
         keys = self._keys(number)
+        self.has_names &= keys is not None
         split = _split_of(file, self.path)
         known = self._splits.setdefault(split, [])
         position = 0

@@ -192,7 +192,9 @@ def split_keys(
     pool = (splits.get("train") or splits.get("all", ()))[:limit]
     if share <= 0 or len(pool) < 2:
         return Split(pool, (), "no validation")
-    groups = group_pictures(pool, group, partial(_look, source), classes=classes)
+    # Numbers of rows are no frames, and files of rows no clips.
+    rule: Rule = group if getattr(source, "has_names", True) else "none"
+    groups = group_pictures(pool, rule, partial(_look, source), classes=classes)
     held_out = _held_out(pool, groups, share=share)
     train = tuple(key for key in pool if key not in held_out)
     words = "held out by group" if groups.words else "held out by name"

@@ -122,3 +122,22 @@ def test_a_dataset_that_was_whole_before_is_said_to_be(run, fake_job):
     fake_job("make_pairs").report.nothing_to_do = True
     first = run("make-pairs", "edges", "photos", "-o", "made").err.splitlines()[0]
     assert first == "Nothing to do: made is whole already. When it was made:"
+
+
+def test_what_is_taken_and_what_stays_together_can_be_said(run, fake_job):
+    job = fake_job("make_pairs")
+    run(
+        "make-pairs",
+        "gray",
+        "data",
+        "--input",
+        "left",
+        "--target",
+        "right",
+        "--layout",
+        "folders",
+        "--group",
+        "stem",
+    )
+    names = ("input_folder", "target_folder", "layout", "group")
+    assert [job.options[name] for name in names] == ["left", "right", "folders", "stem"]

@@ -36,6 +36,17 @@ def test_the_job_gets_what_was_typed(run, fake_job):
     }
 
 
+def test_sides_and_groups_are_keys_of_the_recipe(run, fake_job):
+    job = fake_job("train")
+    run("train", "data", "--input", "left", "--target", "*.png", "--group", "none", "--set", "data.size=64")
+    assert job.options["overrides"] == [
+        'data.input_folder="left"',
+        'data.target_folder="*.png"',
+        'data.group="none"',
+        "data.size=64",
+    ]
+
+
 def test_the_newest_dataset_is_taken_and_named(run, fake_job, tmp_path):
     job = fake_job("train")
     for age, name in enumerate(["new", "old"]):

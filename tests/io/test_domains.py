@@ -48,3 +48,12 @@ def test_plain_photos_are_refused_with_the_layouts(tmp_path: Path) -> None:
         NothingMatchedError, match=r"one set of pictures, where unpaired training needs two.*A/ \+ B/"
     ):
         open_domains(tmp_path)
+
+
+def test_two_folders_of_any_names_can_be_named(tmp_path: Path) -> None:
+    for name in ("horses/1", "horses/2", "zebras/9"):
+        picture(tmp_path / f"{name}.png", 7)
+    with pytest.raises(NothingMatchedError, match="--input A --target B"):
+        open_domains(tmp_path)
+    a, b = open_domains(tmp_path, input_side="zebras", target_side="horses")
+    assert (a.splits(), b.splits()) == ({"all": ["9"]}, {"all": ["1", "2"]})

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from p2pcli.events import Note
+from p2pcli.inference.translator import load_model
 from p2pcli.io.codec import encode, read_image
 from p2pcli.jobs.translate import translate
 
@@ -68,3 +69,14 @@ def test_palette_label_maps_are_ids_to_a_model_of_labels(tmp_path: Path, tiny_mo
     assert report.tally.written == 2
     results = [read_image(tmp_path / "out" / name).image for name in ("palette.png", "gray.png")]
     assert np.array_equal(*results)
+
+
+def test_palette_label_maps_are_ids_from_python_too(tmp_path: Path, tiny_model: Model) -> None:
+    ids = np.random.default_rng(0).integers(0, 3, (32, 32)).astype(np.uint8)
+    coloured = PillowImage.fromarray(ids)
+    coloured.putpalette([0, 0, 0, 230, 25, 75, 60, 180, 75])
+    coloured.save(tmp_path / "palette.png", transparency=0)
+    model = load_model(tiny_model(data={"labels": 3}), device="cpu")
+    expected = model(ids)
+    for given in (coloured, tmp_path / "palette.png"):
+        assert np.array_equal(model(given), expected)

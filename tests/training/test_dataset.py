@@ -163,3 +163,11 @@ def test_a_paired_source_can_give_targets_to_a_maker(side_by_side: Callable[...,
     left = pairs.source.read(pairs.split.train[0]).input
     assert abs(float(square.target.mean()) - float(left.mean())) < 3
     assert np.array_equal(square.input[..., 0], square.input[..., 1])
+
+
+def test_rows_without_names_are_no_frames() -> None:
+    keys = [f"{file:04d}/{row:06d}" for file in range(2) for row in range(20)]
+    source = Keyed({"all": keys})
+    source.has_names = False  # type: ignore[attr-defined]
+    assert split_keys(source, share=0.1, limit=None, group="auto").groups == ""
+    assert not source.reads
