@@ -178,7 +178,7 @@ def _require_honest_zip(path: Path, file: BinaryIO) -> None:
         if sum(sizes.values()) > _UNPACKED * size + (1 << 20):
             raise RefusedError(f"its {size} bytes would become {sum(sizes.values())}")
         named = [name for name in sizes if name.endswith("/data.pkl")]
-        if len(named) != 1:
+        if len(named) != 1 or any(name.endswith("/constants.pkl") for name in sizes):
             return  # TorchScript or no archive of torch's: torch.load refuses it by its own words
         if sizes[named[0]] > PICKLE_BYTES:
             raise RefusedError(

@@ -145,6 +145,16 @@ def _among_neighbours(ids: Image, sure: NDArray[np.bool_], squares: NDArray[np.f
     return chosen
 
 
+def require_known(highest: int, data: Data) -> None:
+    """Raise `ConditionError` where the `highest` id of a packed map is none that `data` has."""
+    count = (data.labels or 0) + (data.dontcare is not None)
+    if highest >= count:
+        raise ConditionError(
+            f"the map: label {highest}; expected 0 to {count - 1} (data.labels = {data.labels}). Pack maps "
+            f"with main_layers, or prepare of a loaded model, which says where such a label is."
+        )
+
+
 def colours_for(data: Data) -> NDArray[np.uint8]:
     """A colour for each id (n, 3): the palette's own, else Pascal VOC's; unknown is black."""
     count = data.labels or 0

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from p2pcli.conditions.labels import ConditionError, colours_for, label_ids, plain_ids
+from p2pcli.conditions.labels import ConditionError, colours_for, label_ids, plain_ids, require_known
 from p2pcli.image import Image, as_gray8, as_rgb8, resize
 from p2pcli.recipe import Data
 
@@ -109,7 +109,9 @@ def shown_input(packed: Image, data: Data) -> Image:
     places = channels_of(data)
     if "labels" in places:
         ids = packed[:, :, places["labels"]].astype(np.uint16)
-        coloured: Image = colours_for(data)[ids[:, :, 0] + 256 * ids[:, :, 1]]
+        both = ids[:, :, 0] + 256 * ids[:, :, 1]
+        require_known(int(both.max(initial=0)), data)
+        coloured: Image = colours_for(data)[both]
         return coloured
     picture = packed[:, :, places["picture"]]
     if data.color == "lab":

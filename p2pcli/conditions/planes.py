@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from p2pcli.conditions.lab import lab_to_rgb, rgb_to_lab
-from p2pcli.conditions.labels import boundaries, one_hot
+from p2pcli.conditions.labels import boundaries, one_hot, require_known
 from p2pcli.conditions.layers import channels_of
 from p2pcli.recipe import Data
 from p2pcli.tensors import from_bytes
@@ -71,7 +71,10 @@ Layers = dict[str, Tensor]
 
 def _main(layers: Layers, data: Data) -> list[Tensor]:
     if data.labels is not None:
-        return [one_hot(_ids(layers["labels"]), data.labels + (data.dontcare is not None))]
+        ids = _ids(layers["labels"])
+        if ids.device.type == "cpu":  # elsewhere the look costs a wait, and who packs has looked
+            require_known(int(ids.max()), data)
+        return [one_hot(ids, data.labels + (data.dontcare is not None))]
     picture = layers["picture"]
     if data.color == "lab":
         return [rgb_to_lab(picture)[:, :1] / _MIDDLE_L - 1]

@@ -39,6 +39,8 @@ class PublishedOptions:
     """SPADE's "normal", "more" or "most"."""
     size: int | None = None
     """Side in px of the training crops."""
+    aspect: float | None = None
+    """Width of SPADE's pictures by their height."""
     labels: int | None = None
     """Planes of the label map; 0: the input is a picture."""
     instances: bool | None = None
@@ -106,6 +108,7 @@ def _parse_options(path: Path, text: str) -> PublishedOptions:
         dropout=_NEGATED.get(options.get("no_dropout", "")),
         doublings=doublings if doublings in ("normal", "more", "most") else None,
         size=_number(size),
+        aspect=_aspect(options.get("aspect_ratio", "")),
         labels=_number(labels),
         instances=_NEGATED.get(options.get("no_instance", "")),
         features=_features(options),
@@ -120,6 +123,11 @@ def _features(options: Mapping[str, str]) -> int | None:
     if not used:
         return None
     return (_number(count) or 0) if "True" in used else 0
+
+
+def _aspect(text: str) -> float | None:
+    is_number = re.fullmatch(r"\d{1,4}(\.\d{1,9})?", text) is not None
+    return float(text) if is_number and float(text) > 0 else None
 
 
 def _number(text: str) -> int | None:

@@ -28,11 +28,13 @@ class Found:
 
     path: Path
     detected: Detected
+    name: str = ""
+    """What the file calls it, where it holds several: "G_A"."""
 
     @property
     def letter(self) -> str:
-        """ "A" or "B" where the file's name tells CycleGAN's way; else ""."""
-        match = _LETTER.search(self.path.stem)
+        """ "A" or "B" where the file's name, or its own for it, tells CycleGAN's way; else ""."""
+        match = _LETTER.search(self.name or self.path.stem)
         return match[1] if match else ""
 
 

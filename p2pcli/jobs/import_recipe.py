@@ -239,6 +239,12 @@ def _invisible(family: Family, told: Told, text: PublishedOptions) -> list[str]:
         assumed.append("trained with dropout (--no-dropout)")
     if "doublings" in names and told.doublings is None and text.doublings is None:
         assumed.append("doublings normal (--doublings more)")
+    grid = None if family.generator is None else family.generator.options.get("style_grid")
+    if grid is not None and grid[0] != grid[1] and text.aspect is None:
+        assumed.append(
+            f"a style of {grid[0]} × {grid[1]} cells, for pictures {grid[1] / grid[0]:g} times as wide as "
+            "high (crop_size and aspect_ratio in an opt.txt beside the weights)"
+        )
     return assumed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,10 +24,11 @@ from p2pcli.jobs.import_recipe import Direction, Instances, Told, recipe_of
 from p2pcli.nets import Network
 from p2pcli.nets.blocks import Statistics
 from p2pcli.nets.detect import detect
+from p2pcli.nets.legacy import networks_in
 from p2pcli.nets.pix2pixhd import FeatureEncoder
 from p2pcli.plan import Tally
 from p2pcli.recipe import Recipe
-from p2pcli.tasks.networks import discriminators_of, generators_of, model_state, state_of
+from p2pcli.tasks.networks import SPADE_DOUBLINGS, discriminators_of, generators_of, model_state, state_of
 from p2pcli.training.stored import discriminators_beside
 
 
@@ -114,7 +115,7 @@ def import_weights(
     _require_place(target, paths)
     told = Told(direction, statistics, dropout, doublings, labels, instances)
     text = read_options_beside(paths[0]) if paths else PublishedOptions()
-    found = as_of_one_code([_found(path, told, text) for path in paths], netg=text.generator)
+    found = as_of_one_code([one for path in paths for one in _found(path, told, text)], netg=text.generator)
     family = family_of(found, direction=text.direction)
     report = ImportReport(target, dry_run=dry_run)
     title = f"imported from {paths[0].name}" if paths else ""
@@ -158,9 +159,14 @@ class _StoppedError(Exception):
     """Leaves a set of files unwritten."""
 
 
-def _found(path: Path, told: Told, text: PublishedOptions) -> Found:
-    invisible = {"dropout": told.dropout, "doublings": told.doublings}
-    unsaid = {"dropout": text.dropout, "doublings": text.doublings}
+def _found(path: Path, told: Told, text: PublishedOptions) -> list[Found]:
+    """The network in the file at `path`, or those, where it holds all of CycleGAN's."""
+    invisible = {"dropout": told.dropout, "doublings": told.doublings, "style_grid": None}
+    unsaid = {
+        "dropout": text.dropout,
+        "doublings": text.doublings,
+        "style_grid": _style_grid(text, told.doublings or text.doublings or "normal"),
+    }
     overrides = {
         name: unsaid[name] if value is None else value
         for name, value in invisible.items()
@@ -168,9 +174,27 @@ def _found(path: Path, told: Told, text: PublishedOptions) -> Found:
     }
     values = read_weights(path)
     try:
-        return Found(path, detect(values, overrides=overrides))
+        several = networks_in(values)
+        if several:
+            return [_one_of(path, name, one, overrides) for name, one in sorted(several.items())]
+        return [Found(path, detect(values, overrides=overrides))]
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+
+
+def _one_of(path: Path, name: str, values: Mapping[str, Any], overrides: Mapping[str, Any]) -> Found:
+    """The network that the file at `path` calls `name`, among others."""
+    found = detect(values, overrides=overrides)
+    quirks = (f"weights lay under '{name}', one of several networks in the file", *found.quirks)
+    return Found(path, replace(found, quirks=quirks), name)
+
+
+def _style_grid(text: PublishedOptions, doublings: str) -> tuple[int, int] | None:
+    """Rows and columns at which a style enters, as SPADE takes them from the crop and its aspect."""
+    if not text.size or text.aspect is None:
+        return None
+    columns = text.size >> SPADE_DOUBLINGS[doublings]
+    return round(columns / text.aspect), columns
 
 
 def _model_files(

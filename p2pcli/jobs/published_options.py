@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from p2pcli.nets.detect import Detected
+from p2pcli.nets.patchgan import STRIDED_LAYERS
 from p2pcli.recipe import Data, Recipe
 
 
@@ -83,9 +84,9 @@ def _patchgan(options: Mapping[str, Any], data: Data) -> str:
     if options["spectral_norm"] or not _is_of_today(options):
         return ""
     fields = {1: "--netD pixel", 70: "--netD basic"}
-    layers = {16: 1, 34: 2, 142: 4, 286: 5, 574: 6}
     field = options["receptive_field"]
-    kind = fields.get(field) or f"--netD n_layers --n_layers_D {layers[field]}"
+    layers = STRIDED_LAYERS.get(field, 0) if options["widens"] else 0
+    kind = fields.get(field) or f"--netD n_layers --n_layers_D {layers}"
     return f"--ndf {options['channels']} {kind}"
 
 
@@ -94,7 +95,9 @@ def _spade(options: Mapping[str, Any], data: Data) -> str:
         return ""
     norm = "instance" if options["norm"] == "instance" else "syncbatch"
     spectral = "spectral" if options["spectral_norm"] else ""
-    style = "" if options["style_grid"] is None else " --use_vae"
+    grid = options["style_grid"]
+    style = "" if grid is None else " --use_vae"
+    style += f" --aspect_ratio {grid[1] / grid[0]:g}" if grid and grid[0] != grid[1] else ""
     size = options["kernel_size"]
     return (
         f"--netG spade --ngf {options['channels']} --num_upsampling_layers {options['doublings']} "
@@ -103,16 +106,21 @@ def _spade(options: Mapping[str, Any], data: Data) -> str:
 
 
 def _spade_style(options: Mapping[str, Any], data: Data) -> str:
-    norm = "spectralinstance" if options["spectral_norm"] else "instance"
+    norm = _spade_norm(options)
     return f"--nef {options['channels']} --norm_E {norm}"
 
 
 def _spade_discriminator(options: Mapping[str, Any], data: Data) -> str:
-    norm = "spectralinstance" if options["spectral_norm"] else "instance"
+    norm = _spade_norm(options)
     return (
         f"--ndf {options['channels']} --n_layers_D {options['layers']} --num_D {options['scales']} "
         f"--norm_D {norm}"
     )
+
+
+def _spade_norm(options: Mapping[str, Any]) -> str:
+    spectral = "spectral" if options["spectral_norm"] else ""
+    return f"{spectral}{'' if spectral and options['norm'] == 'none' else options['norm']}"
 
 
 _WORDS: dict[str, Callable[[Mapping[str, Any], Data], str]] = {

@@ -41,6 +41,14 @@ FREE_KEYS = frozenset({"checkpoint_minutes", "keep_last", "learning_rate", "prec
 """Keys of [train] that may change on resume: when to write, and what mends a NaN."""
 
 
+_LATER: dict[str, object] = {
+    "discriminator.widens": True,
+    "discriminator.norm": "instance",
+    "encoder.norm": "instance",
+}
+"""Keys that plans of older runs lack → what their networks were."""
+
+
 @dataclass(frozen=True)
 class Chosen:
     """Data, recipe and folder of a run, and what was chosen without being asked for."""
@@ -211,6 +219,7 @@ def require_same_run(folder: RunFolder, plan: Mapping[str, object]) -> None:
     before = folder.read_about().get("plan", {})
     if _knows_no_layout(before):
         plan = {name: value for name, value in plan.items() if name != _LAYOUT}
+    plan = {name: value for name, value in plan.items() if name in before or _LATER.get(name, ...) != value}
     remedy = (
         f"Resume with p2p train --resume -o {folder.path} and nothing else, or train anew with -o OTHER or "
         f"--overwrite."

@@ -13,22 +13,55 @@ from p2pcli.nets.blocks import AffineInstanceNorm2d, BatchNorm2d, InstanceNorm2d
 
 _WRAPPERS = (
     "params_ema",
+    "ema_model",
+    "model_ema",
     "params",
     "state_dict",
     "model_state_dict",
     "model",
+    "online_model",
+    "module",
+    "_orig_mod",
     "generator",
     "netG",
     "net_G",
     "G",
+    "G_A",
+    "netG_A",
+    "G_B",
+    "netG_B",
+    "netD",
+    "net_D",
+    "discriminator",
+    "D",
+    "D_A",
+    "netD_A",
+    "D_B",
+    "netD_B",
 )
-"""Keys under which a state dict lies in other projects' files, best first."""
+"""What a state dict lies under in other projects' files, best first: as a key of its own ("params": {...}) or
+before every key ("module.", of data parallel training; "_orig_mod.", of torch.compile)."""
+
+_OWN = ("model",)
+"""Those that published networks' own keys begin with."""
+
+_BESIDE = ("module", "_orig_mod", "online_model")
+"""Those that hold all there is: what lies beside them is a network's too."""
+
+_COUNTERS = ("n_averaged", "initted", "step")
+"""What averaging adds to a state dict."""
+
+_WAYS = {
+    name: f"{kind}_{letter}"
+    for kind in "GD"
+    for letter in "AB"
+    for name in (f"{kind}_{letter}", f"net{kind}_{letter}")
+}
+"""How files that hold all of CycleGAN's networks name them."""
 
 _DEEPEST = 4
 """Containers around a state dict, one in the other, that are opened."""
-
-_PREFIXES = ("module.", "_orig_mod.", "netG.", "netD.")
-"""Put before every key by data parallel training, torch.compile, and modules that hold the network."""
+_MOST_PREFIXES = 8
 
 
 def unwrapped(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
@@ -36,16 +69,9 @@ def unwrapped(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
 
     Raises `UsageError` where there is none, or where a weight is not finite.
     """
-    quirks: list[str] = []
-    # A pickle may hold itself.
-    for _ in range(_DEEPEST):
-        name = next((name for name in _WRAPPERS if _is_filled(values.get(name))), None)
-        if name is None:
-            break
-        others = [other for other, value in values.items() if other != name and _is_filled(value)]
-        beside = f"; left out, beside it: {', '.join(others)}" if others else ""
-        quirks.append(f"weights lay under '{name}'{beside}")
-        values = values[name]
+    values, quirks = _opened(values)
+    values = {str(name): value for name, value in values.items()}
+    values, more = _without_counters(values)
     strange = [name for name, value in values.items() if not isinstance(value, Tensor)]
     if strange or not values:
         found = f"'{strange[0]}' is a {type(values[strange[0]]).__name__}" if strange else "it is empty"
@@ -54,7 +80,7 @@ def unwrapped(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
             "checkpoint, save its generator's state_dict alone."
         )
     state, prefixes = _without_prefixes(values)
-    quirks += [f"prefix '{prefix}' on every key" for prefix in prefixes]
+    quirks += [*more, *prefixes]
     if any(tensor.dtype in (torch.float16, torch.bfloat16, torch.float64) for tensor in state.values()):
         quirks.append("weights were not float32")
     converted = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
@@ -65,6 +91,40 @@ def unwrapped(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
                 "Take an earlier checkpoint."
             )
     return converted, quirks
+
+
+def networks_in(values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """CycleGAN's networks, "G_A" to "D_B", where `values` holds both generators; else nothing."""
+    inner, _ = _opened(values, leave=frozenset(_WAYS))
+    found = {_WAYS[name]: value for name, value in inner.items() if name in _WAYS and _is_filled(value)}
+    for name, value in inner.items():
+        first, dot, rest = str(name).partition(".")
+        if dot and first in _WAYS and isinstance(value, Tensor):
+            found.setdefault(_WAYS[first], {})[rest] = value
+    return found if {"G_A", "G_B"} <= set(found) else {}
+
+
+def _opened(
+    values: Mapping[str, Any], *, leave: frozenset[str] = frozenset()
+) -> tuple[Mapping[str, Any], list[str]]:
+    """What lies in the containers around a state dict, all but those called as in `leave`."""
+    quirks: list[str] = []
+    # A pickle may hold itself.
+    for _ in range(_DEEPEST):
+        name = next((name for name in _WRAPPERS if name not in leave and _is_filled(values.get(name))), None)
+        if name is None or leave & set(values):
+            break
+        others = [str(other) for other, value in values.items() if other != name and _is_filled(value)]
+        beside = f"; left out, beside it: {', '.join(others)}" if others else ""
+        quirks.append(f"weights lay under '{name}'{beside}")
+        values = values[name]
+    return values, quirks
+
+
+def _without_counters(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    found = [name for name in _COUNTERS if name in values and len(values) > 1]
+    kept = {name: value for name, value in values.items() if name not in found}
+    return kept, [f"'{name}' left out, which counts what was averaged" for name in found]
 
 
 def _is_filled(value: object) -> bool:
@@ -110,20 +170,29 @@ def fitted(state: Mapping[str, Tensor], network: Network) -> tuple[dict[str, Ten
 
 def _without_prefixes(values: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     state = dict(values)
-    removed: list[str] = []
-    found = True
-    while found:
-        found = False
-        for prefix in _PREFIXES:
-            if all(name.startswith(prefix) for name in state):
-                state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-                removed.append(prefix)
-                found = True
+    undone: list[str] = []
+    for _ in range(_MOST_PREFIXES):
+        prefix = next((f"{name}." for name in _WRAPPERS if _is_prefix(name, state)), None)
+        if prefix is None:
+            break
+        inside = {name.removeprefix(prefix): one for name, one in state.items() if name.startswith(prefix)}
+        beside = sorted({name.partition(".")[0] for name in state if not name.startswith(prefix)})
+        said = f"; left out, beside it: {', '.join(beside[:5])}" if beside else " on every key"
+        undone.append(f"prefix '{prefix}'{said}")
+        state = inside
     inner = {name: name.replace("._orig_mod.", ".") for name in state}
     if any(old != new for old, new in inner.items()):
-        removed.append("_orig_mod.")
+        undone.append("prefix '_orig_mod.' on every key")
         state = {inner[name]: tensor for name, tensor in state.items()}
-    return state, removed
+    return state, undone
+
+
+def _is_prefix(name: str, state: Mapping[str, Tensor]) -> bool:
+    """True where the network lies under `name`, alone or as one of several."""
+    if name in _OWN:
+        return False
+    begin = [key.startswith(f"{name}.") for key in state]
+    return all(begin) if name in _BESIDE else any(begin)
 
 
 def _add_right_vectors(result: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from p2pcli.nets.blocks import Network, Norm, SizeNeeds, has_bias, make_norm
 from p2pcli.nets.spectral import conv2d
 
-STRIDED_LAYERS = {16: 1, 34: 2, 70: 3, 142: 4, 286: 5, 574: 6}
-"""Receptive field in px → how many of the 4×4 convolutions have stride 2."""
+STRIDED_LAYERS = {9 * 2**count - 2: count for count in range(1, 11)}
+"""Receptive field in px → how many 4×4 convolutions lie before the last, as the published option n_layers
+counts. 3072 px are the least that ten of them judge."""
 
 
 class PatchGAN(Network):
@@ -16,7 +19,8 @@ class PatchGAN(Network):
 
     There is no sigmoid at the end: the objective takes logits. State-dict keys are those of the published
     PyTorch implementation: `model.*`, and `net.*` for the receptive field of 1 px. `bias` overrides the
-    published rule that convolutions before a norm have one under instance norm only.
+    published rule that convolutions before a norm have one under instance norm only. `widens=False`, with a
+    receptive field of 16 px, leaves the second layer as wide as the first: the published n_layers 0.
     """
 
     def __init__(
@@ -28,8 +32,13 @@ class PatchGAN(Network):
         norm: Norm = "batch",
         spectral_norm: bool = False,
         bias: bool | None = None,
+        widens: bool = True,
     ) -> None:
         super().__init__()
+        if not widens and receptive_field != 16:
+            raise ValueError(
+                f"a PatchGAN of {receptive_field} px always widens; widens=False goes with 16 px"
+            )
         if receptive_field != 1 and receptive_field not in STRIDED_LAYERS:
             known = ", ".join(map(str, [1, *STRIDED_LAYERS]))
             raise ValueError(f"no PatchGAN with a receptive field of {receptive_field} px; known: {known}")
@@ -44,8 +53,14 @@ class PatchGAN(Network):
             )
         else:
             strided = STRIDED_LAYERS[receptive_field]
+            widths = [channels * min(2**index, 8) for index in range(1, strided + 1)]
             self.model = _patch_layers(
-                input_channels, channels, strided=strided, norm=norm, bias=biased, spectral_norm=spectral_norm
+                input_channels,
+                channels,
+                widths=widths if widens else [channels],
+                norm=norm,
+                bias=biased,
+                spectral_norm=spectral_norm,
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,7 +71,13 @@ class PatchGAN(Network):
 
 
 def _patch_layers(
-    input_channels: int, channels: int, *, strided: int, norm: Norm, bias: bool, spectral_norm: bool
+    input_channels: int,
+    channels: int,
+    *,
+    widths: Sequence[int],
+    norm: Norm,
+    bias: bool,
+    spectral_norm: bool,
 ) -> nn.Sequential:
     norm_layer = make_norm(norm)
     layers: list[nn.Module] = [
@@ -64,9 +85,8 @@ def _patch_layers(
         nn.LeakyReLU(0.2, inplace=True),
     ]
     width = channels
-    for index in range(1, strided + 1):
-        wider = channels * min(2**index, 8)
-        stride = 2 if index < strided else 1
+    for index, wider in enumerate(widths, start=1):
+        stride = 2 if index < len(widths) else 1
         layers += [
             conv2d(
                 width, wider, kernel_size=4, stride=stride, padding=1, bias=bias, spectral_norm=spectral_norm

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from p2pcli.nets.blocks import BatchNorm2d, InstanceNorm2d, Network, SizeNeeds
+from p2pcli.nets.blocks import BatchNorm2d, InstanceNorm2d, Network, SizeNeeds, make_norm
 from p2pcli.nets.convolution import Conv2d
 from p2pcli.nets.pix2pixhd import half_size
 from p2pcli.nets.spectral import conv2d
@@ -24,6 +24,9 @@ Doublings = Literal["normal", "more", "most"]
 
 FreeNorm = Literal["batch", "instance"]
 """The norm without parameters inside SPADE."""
+
+JudgeNorm = Literal["instance", "batch", "none"]
+"""The norm after convolutions of the discriminator and the encoder."""
 
 _DOUBLINGS: dict[str, int] = {"normal": 5, "more": 6, "most": 7}
 STYLE_SIZE = 256
@@ -169,19 +172,26 @@ class SPADEGenerator(Network):
 class StyleEncoder(Network):
     """Image encoder of the VAE (appendix A, figure 14): (B, 3, H, W) → mean and log variance, (B, 256) each.
 
-    Pictures are first brought to 256 × 256 px. Norms are instance norms without parameters.
+    Pictures are first brought to 256 × 256 px. Instance norms have no parameters.
     """
 
-    def __init__(self, *, input_channels: int = 3, channels: int = 64, spectral_norm: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        input_channels: int = 3,
+        channels: int = 64,
+        norm: JudgeNorm = "instance",
+        spectral_norm: bool = True,
+    ) -> None:
         super().__init__()
         self.size_needs = SizeNeeds(multiple_of=1, minimum=1)
         widths = [channels * min(8, 1 << level) for level in range(6)]
         for number, width in enumerate(widths, start=1):
             entering = input_channels if number == 1 else widths[number - 2]
-            convolution = conv2d(
-                entering, width, kernel_size=3, stride=2, padding=1, bias=False, spectral_norm=spectral_norm
+            layer = _normed(
+                entering, width, kernel_size=3, stride=2, padding=1, norm=norm, spectral_norm=spectral_norm
             )
-            self.add_module(f"layer{number}", nn.Sequential(convolution, InstanceNorm2d(width)))
+            self.add_module(f"layer{number}", layer)
         self.layers = len(widths)
         self.fc_mu = nn.Linear(widths[-1] * 16, STYLE_SIZE)
         self.fc_var = nn.Linear(widths[-1] * 16, STYLE_SIZE)
@@ -211,6 +221,7 @@ class SPADEDiscriminator(Network):
         channels: int = 64,
         layers: int = 4,
         scales: int = 2,
+        norm: JudgeNorm = "instance",
         spectral_norm: bool = True,
     ) -> None:
         super().__init__()
@@ -218,7 +229,7 @@ class SPADEDiscriminator(Network):
         self.scales, self.layers = scales, layers
         for scale in range(scales):
             stages = _patch_stages(
-                input_channels, channels=channels, layers=layers, spectral_norm=spectral_norm
+                input_channels, channels=channels, layers=layers, norm=norm, spectral_norm=spectral_norm
             )
             judge = nn.Sequential()
             for index, stage in enumerate(stages):
@@ -246,14 +257,18 @@ def sample_style(mean: Tensor, log_variance: Tensor, *, generator: torch.Generat
 
 
 def style_grid_for(cells: int) -> tuple[int, int]:
-    """(rows, columns) of a style grid with so many cells: square, else twice as wide as high (Cityscapes)."""
+    """(rows, columns) of a style grid with so many cells, which do not tell them.
+
+    Square, else twice as wide as high (Cityscapes), else as near to a square as they can be, not upright.
+    """
     side = math.isqrt(cells)
     if side * side == cells > 0:
         return side, side
     rows = math.isqrt(cells // 2)
     if rows * rows * 2 == cells > 0:
         return rows, rows * 2
-    raise ValueError(f"{cells} cells are neither a square nor two squares side by side")
+    rows = next((rows for rows in range(side, 0, -1) if cells % rows == 0), 1)
+    return rows, cells // rows
 
 
 def _free_norm(norm: FreeNorm, channels: int) -> nn.Module:
@@ -261,7 +276,7 @@ def _free_norm(norm: FreeNorm, channels: int) -> nn.Module:
 
 
 def _patch_stages(
-    input_channels: int, *, channels: int, layers: int, spectral_norm: bool
+    input_channels: int, *, channels: int, layers: int, norm: JudgeNorm, spectral_norm: bool
 ) -> list[nn.Sequential]:
     first = Conv2d(input_channels, channels, 4, stride=2, padding=2)
     stages = [nn.Sequential(first, nn.LeakyReLU(0.2))]
@@ -269,12 +284,34 @@ def _patch_stages(
     for index in range(1, layers):
         entering, width = width, min(width * 2, 512)
         stride = 1 if index == layers - 1 else 2
-        convolution = conv2d(
-            entering, width, kernel_size=4, stride=stride, padding=2, bias=False, spectral_norm=spectral_norm
+        normalised = _normed(
+            entering, width, kernel_size=4, stride=stride, padding=2, norm=norm, spectral_norm=spectral_norm
         )
-        normalised = nn.Sequential(convolution, InstanceNorm2d(width))
         stages.append(nn.Sequential(normalised, nn.LeakyReLU(0.2)))
     return [*stages, nn.Sequential(Conv2d(width, 1, 4, padding=2))]
+
+
+def _normed(
+    entering: int,
+    width: int,
+    *,
+    kernel_size: int,
+    stride: int,
+    padding: int,
+    norm: JudgeNorm,
+    spectral_norm: bool,
+) -> nn.Module:
+    """A convolution and its norm, in which a bias would be lost; without one the convolution alone."""
+    convolution = conv2d(
+        entering,
+        width,
+        kernel_size=kernel_size,
+        stride=stride,
+        padding=padding,
+        bias=norm == "none",
+        spectral_norm=spectral_norm,
+    )
+    return convolution if norm == "none" else nn.Sequential(convolution, make_norm(norm)(width))
 
 
 def _activate(x: Tensor) -> Tensor:

@@ -22,15 +22,23 @@ class PatchGAN(Section):
     name: Literal["patchgan"] = "patchgan"
     channels: Width = 64
     """Channels of the first layer (ndf)."""
-    receptive_field: Literal[1, 16, 34, 70, 142, 286, 574] = 70
+    receptive_field: Literal[1, 16, 34, 70, 142, 286, 574, 1150, 2302, 4606, 9214] = 70
     """Side in px of the patch that one output judges."""
     norm: Norm = "batch"
     spectral_norm: bool = False
     bias: bool | None = None
     """Biases before norms. None: under instance norm only, as published since August 2017."""
+    widens: bool = True
+    """False: with a receptive field of 16 px the second layer is as wide as the first (n_layers 0)."""
     conditional: bool = True
     """False: D sees the target alone (the paper's GAN ablation, section 4.1)."""
     objective: ObjectiveName = "bce"
+
+    @model_validator(mode="after")
+    def _widens(self) -> PatchGAN:
+        if not self.widens and self.receptive_field != 16:
+            raise ValueError("widens = false goes with receptive_field = 16 alone")
+        return self
 
 
 class ImageGAN(Section):
@@ -70,6 +78,7 @@ class SPADEMultiscale(Section):
     channels: Width = 64
     layers: int = Field(4, ge=2, le=12)
     scales: Halvings = 2
+    norm: Literal["instance", "batch", "none"] = "instance"
     spectral_norm: bool = True
     conditional: bool = True
     """False: D sees the target alone."""

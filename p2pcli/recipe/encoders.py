@@ -24,6 +24,7 @@ class StyleEncoder(Section):
 
     name: Literal["spade_style"] = "spade_style"
     channels: Width = 64
+    norm: Literal["instance", "batch", "none"] = "instance"
     spectral_norm: bool = True
 
 

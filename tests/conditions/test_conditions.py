@@ -233,3 +233,13 @@ def test_packed_channels_are_back_to_back(data: Data, count: int) -> None:
     places = list(channels_of(data).values())
     assert [place.start for place in places] == [0, *(place.stop for place in places[:-1])]
     assert places[-1].stop == count
+
+
+def test_packed_maps_with_an_id_that_is_none_say_which_and_what_is_expected() -> None:
+    data = Data(labels=3)
+    packed = np.zeros((4, 4, 2), np.uint8)
+    packed[1, 2, 0] = 9
+    with pytest.raises(ConditionError, match=r"label 9; expected 0 to 2 \(data\.labels = 3\)"):
+        input_planes(torch.from_numpy(packed)[None], data)
+    with pytest.raises(ConditionError, match=r"label 9; expected 0 to 2 \(data\.labels = 3\)"):
+        shown_input(packed, data)

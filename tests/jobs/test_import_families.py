@@ -368,3 +368,55 @@ def test_export_knows_pix2pixhds_generator_of_two_down_samplings(tmp_path: Path)
     import_weights(files_of(networks, tmp_path / "in"), tmp_path / "model.safetensors")
     report = export_weights(tmp_path / "model.safetensors", tmp_path / "out.pth", dry_run=True)
     assert report.options.startswith("--netG global --ngf 2 --n_downsample_global 2 --n_blocks_global 1")
+
+
+def test_both_ways_of_cyclegan_in_one_file_become_one_model(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    there, back = (ResNet(channels=2, blocks=1) for _ in range(2))
+    torch.save({"G_A": there.state_dict(), "G_B": back.state_dict(), "epoch": 3}, tmp_path / "both.pth")
+    report = import_weights(tmp_path / "both.pth", tmp_path / "m.safetensors")
+    state, recipe, _ = read_model(tmp_path / "m.safetensors")
+    assert (recipe.task, report.tally.written, report.assumed) == ("unpaired", 2, [])
+    assert any("'G_A'" in quirk for quirk in report.quirks)
+    for name, network in (("AtoB", there), ("BtoA", back)):
+        assert all(torch.equal(state[f"{name}.{key}"], one) for key, one in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("text", "grid"),
+    [
+        ("", (3, 4)),
+        ("crop_size: 192\naspect_ratio: 3.0\n", (2, 6)),
+        ("crop_size: 128\naspect_ratio: 0.75\nnum_upsampling_layers: normal\n", (3, 4)),
+        ("crop_size: 384\naspect_ratio: 12\n", (1, 12)),
+    ],
+)
+def test_a_style_enters_at_the_cells_that_crop_and_aspect_give(
+    tmp_path: Path, text: str, grid: tuple[int, int]
+) -> None:
+    network = GENERATORS["spade"](channels=1, hidden=2, input_channels=4, style_grid=(3, 4))
+    torch.save(network.state_dict(), tmp_path / "latest_net_G.pth")
+    (tmp_path / "opt.txt").write_text(text, encoding="utf-8")
+    report = import_weights(tmp_path / "latest_net_G.pth", tmp_path / "m.safetensors")
+    assert read_model(tmp_path / "m.safetensors")[1].generator.style_grid == grid
+    assert any("a style of 3 × 4 cells" in line for line in report.assumed) == (not text)
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("name", ["spade_multiscale", "patchgan of n_layers 0", "patchgan of n_layers 7"])
+def test_networks_of_other_norms_and_lengths_come_out_bit_for_bit(
+    tmp_path: Path, name: str, norm: str
+) -> None:
+    options: dict[str, Any] = {"channels": 2, "norm": norm}
+    if name == "spade_multiscale":
+        network = DISCRIMINATORS[name](input_channels=39, layers=3, **options)
+    else:
+        options |= {"receptive_field": 1150} if "7" in name else {"receptive_field": 16, "widens": False}
+        network = DISCRIMINATORS["patchgan"](input_channels=6, **options)
+    torch.save(network.state_dict(), tmp_path / "latest_net_D.pth")
+    import_weights(tmp_path / "latest_net_D.pth", tmp_path / "d.safetensors")
+    report = export_weights(tmp_path / "d.safetensors", tmp_path / "out.pth")
+    state = torch.load(tmp_path / "out.pth", weights_only=True)
+    assert all(torch.equal(state[key], one) for key, one in network.state_dict().items())
+    words = {"spade_multiscale": "--norm_D", "patchgan of n_layers 0": "--n_layers_D 0"}
+    assert words.get(name, "--n_layers_D 7") in report.options
