@@ -14,12 +14,14 @@ from pathlib import Path
 
 from p2pcli.errors import UsageError
 from p2pcli.events import Stop
+from p2pcli.io.in_work import InWork
 from p2pcli.jobs.pairs_plan import PairSettings, Shard
 from p2pcli.jobs.pairs_worker import ShardRecord, make_shard, start_worker
 
+_IN_WORK = ".p2p/in-work.jsonl"
 _POLL_SECONDS = 0.2
-_DEADLY_ITEMS = 3
-"""So many items of one shard may kill a worker; then the whole shard is given up."""
+_DEADLY_ITEMS = 64
+"""So many items of one shard may kill a worker, which then begins it anew; then all of it is given up."""
 
 _KEPT: deque[object] = deque(maxlen=8)
 """Counters of the last pools: a worker that is still starting when all is done opens them, or dies loudly."""
@@ -49,18 +51,27 @@ def run_shards(
     """Records of the shards as they finish, in any order. After `stop` is set no new shard begins.
 
     `advance` is told how many items were done since it was last told. A shard whose worker dies is tried
-    again, alone; an item that kills a worker twice counts as failed. Raises `EnvironmentFaultError` where
-    the disk is full; finished shards stay.
+    again, alone, and so is one at which an earlier run died in the job's own process; an item that kills a
+    worker twice counts as failed. Raises `EnvironmentFaultError` where the disk is full; what is made stays.
     """
-    if workers == 1 or len(shards) == 1:
+    # A process that died making a shard by itself would die of it again.
+    in_work = InWork(output / _IN_WORK)
+    suspects = [shard for shard in shards if shard.name in in_work.suspects()]
+    shards = [shard for shard in shards if shard not in suspects]
+    if workers == 1 or len(shards) <= 1:
         for shard in shards:
             if stop.is_set():
-                return
-            yield make_shard(shard, settings, str(output), advance=advance)
-        return
-    _require_importable_main()
+                break
+            in_work.begin(shard.name, mark="")
+            try:
+                record = make_shard(shard, settings, str(output), advance=advance)
+            finally:
+                in_work.end(shard.name)
+            yield record
+        shards = []
+    if shards or suspects:
+        _require_importable_main()
     left = _Left(list(shards))
-    suspects: list[Shard] = []
     while left.waiting and not stop.is_set():
         left = yield from _run_pool(
             left.waiting, settings, output, workers=workers, stop=stop, advance=advance
@@ -69,6 +80,9 @@ def run_shards(
     for shard in suspects:
         # Nobody knows which of the shards that were running killed the worker: each is retried alone.
         yield from _run_alone(shard, settings, output, stop=stop, advance=advance)
+        if not stop.is_set():
+            in_work.end(shard.name)
+    in_work.close()
 
 
 def _run_alone(
@@ -82,7 +96,10 @@ def _run_alone(
         if not left.suspects:
             return
         # One worker goes through the items in order, so the one that it was at is known.
-        deadly.add(shard.items[min(left.items_done, len(shard.items) - 1)].key)
+        alive = [item.key for item in shard.items if item.key not in deadly]
+        if not alive:
+            break
+        deadly.add(alive[min(left.items_done, len(alive) - 1)])
     if not stop.is_set():
         everything = frozenset(item.key for item in shard.items)
         yield make_shard(shard, settings, str(output), advance=advance, deadly=everything)
