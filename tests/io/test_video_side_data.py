@@ -10,6 +10,7 @@ import av
 import pytest
 from PIL import Image as PillowImage
 
+from p2pcli.errors import ItemError
 from p2pcli.io.video import probe, read_frames
 
 
@@ -53,3 +54,16 @@ def test_a_film_whose_frames_carry_exif_is_read_upright(tmp_path: Path, orientat
     edges = {"left": image[:, 0], "right": image[:, -1], "top": image[0], "bottom": image[-1]}
     assert max(edges, key=lambda edge: edges[edge].mean()) == white
     assert probe(film).mirrored == (orientation in (2, 4, 5, 7))
+
+
+@pytest.mark.parametrize("number", [1, 5], ids=["minus-one", "input-output"])
+def test_a_damaged_film_is_not_said_to_lack_permissions(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*names: object, **options: object) -> None:
+        raise av.error.OSError(number, "Input/output error")
+
+    film = make_mjpeg(tmp_path / "camera.mov", orientation=1)
+    monkeypatch.setattr(av, "open", damaged)
+    with pytest.raises(ItemError, match="damaged, cut short, or another kind of file"):
+        probe(film)

@@ -63,9 +63,10 @@ def open_input(path: Path) -> InputContainer:
             **_METADATA,
         )
         return container
-    except OSError as error:
-        raise ItemError(f"{name}: cannot be read ({error.strerror}). Check its permissions.") from error
-    except (av.FFmpegError, ValueError, EOFError) as error:
+    except (OSError, av.FFmpegError, ValueError, EOFError) as error:
+        # The library answers with the numbers of I/O errors where a film is damaged.
+        if isinstance(error, OSError) and error.errno not in (errno.EIO, errno.EPERM):
+            raise ItemError(f"{name}: cannot be read ({error.strerror}). Check its permissions.") from error
         raise ItemError(
             f"{name}: no video container that can be read ({reason(error)}): damaged, cut short, or another "
             "kind of file. Play it elsewhere to check, and copy or download it again."
