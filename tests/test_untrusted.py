@@ -26,11 +26,19 @@ import torch
 from PIL import Image
 from safetensors.torch import save, save_file
 
+from p2pcli.errors import ResumeMismatchError, UsageError
 from p2pcli.inference.model_file import ModelInfo, save_model
+from p2pcli.jobs.train_plan import require_same_run
 from p2pcli.nets import UNet
 from p2pcli.recipe import parse_recipe
 from p2pcli.stored_tensors import read_tensors
 from p2pcli.tasks import build_generator
+from p2pcli.training.checkpoint import newest_state, save_state
+from p2pcli.training.report_page import render_report
+from p2pcli.training.run_folder import RunFolder
+from p2pcli.training.runlog import RunLog
+from p2pcli.training.state import STATE_PARTS, new_state
+from p2pcli.untrusted import require_kinds
 
 SECONDS = 20.0
 """Of the processor, for each case; most take a hundredth."""
@@ -625,3 +633,76 @@ def test_what_strangers_hand_us_ends_in_one_line_in_time(name: str, tmp_path: Pa
     *_, last = err.strip().splitlines()
     assert last.startswith("p2p: ") and re.search(said, last), last
     assert seconds < SECONDS
+
+
+def test_a_parquet_file_of_one_picture_for_a_thousand_rows_is_read_in_little_memory(tmp_path: Path) -> None:
+    from p2pcli.io.parquet import ParquetSource
+
+    cells = pa.array([png(600)], pa.binary())
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1000, np.int32)), cells)
+    table = pa.table({"input": column, "target": column})
+    path = parquet(tmp_path, table, store_schema=False, dictionary_pagesize_limit=1 << 27)
+    source = ParquetSource(path)
+    before = pa.total_allocated_bytes()
+    samples = [source.read(source.splits()["all"][index]) for index in (0, 999)]
+    assert np.array_equal(samples[0].input, samples[1].input) and samples[0].input.shape == (600, 600, 3)
+    # Decoded, the two columns have 2 GB.
+    assert pa.total_allocated_bytes() - before < 64 << 20
+
+
+@pytest.mark.parametrize("part", STATE_PARTS)
+def test_a_state_with_a_part_missing_is_not_taken_and_says_which(part: str, tmp_path: Path) -> None:
+    values = {name: 1 if kind is int else {} for name, kind in STATE_PARTS.items() if name != part}
+    save_state(tmp_path, values, step=2, keep_last=3)
+    with pytest.raises(UsageError, match=f"'{part}' is missing"):
+        newest_state(tmp_path, parts=STATE_PARTS)
+
+
+def test_the_parts_of_a_state_are_those_that_a_run_stores() -> None:
+    recipe = parse_recipe(
+        {
+            "data": {"size": 32, "load_size": 32},
+            "generator": {"channels": 1},
+            "discriminator": {"channels": 1},
+        },
+        where="test",
+    )
+    run = new_state(recipe, torch.device("cpu"))
+    require_kinds(run.capture(), STATE_PARTS, needed=True)
+    with pytest.raises(UsageError, match="does not fit the run"):
+        run.restore({**run.capture(), "networks": {}})
+
+
+def test_a_report_and_a_printed_path_hold_no_control_characters(tmp_path: Path, capsys: Any) -> None:
+    from p2pcli.cli.json_line import json_line
+    from p2pcli.cli.running import Printing
+
+    folder = RunFolder(tmp_path / "run\x1b[31m")
+    folder.path.mkdir()
+    folder.write_about({"headline": "\x1b[2J", "data": "\x9b31m"})
+    folder.log.write_text(
+        '{"kind": "step", "step": 1}\n{"kind": "health", "step": 1, "text": 3}\n[]\n1e400\n'
+    )
+    page = render_report(folder)
+    assert "\x1b" not in page and "\x9b" not in page and r"run\x1b[31m" in page
+    Printing().data(str(folder.path))
+    assert "\x1b" not in capsys.readouterr().out
+    assert json.loads(json_line({"output": "a\x1b\x9b"})) == {"output": "a\x1b\x9b"}
+    assert "\x9b" not in json_line({"output": "a\x1b\x9b"})
+
+
+def test_a_line_is_never_added_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("mine\n")
+    link(tmp_path / "log.jsonl", tmp_path / "other")
+    with pytest.raises(UsageError, match="it is a link"):
+        RunLog(tmp_path / "log.jsonl").write("step", 1, {})
+    assert (tmp_path / "other").read_text() == "mine\n"
+
+
+def test_plans_of_runs_that_knew_fewer_keys_are_the_same_run(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    plan = {"discriminator.norm": "instance", "discriminator.widens": True, "discriminator.channels": 64}
+    folder.write_about({"plan": {"discriminator.channels": 64}})
+    require_same_run(folder, plan)
+    with pytest.raises(ResumeMismatchError, match="widens"):
+        require_same_run(folder, {**plan, "discriminator.widens": False})
