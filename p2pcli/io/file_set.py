@@ -16,6 +16,10 @@ from p2pcli.io.atomic import atomic_path, flush_files, sweep_stale_of
 from p2pcli.io.places import require_free
 
 
+class StoppedError(Exception):
+    """To be raised, and caught again, by who leaves the block of a `file_set` without wanting its files."""
+
+
 def require_set_free(places: Sequence[Path], *, overwrite: bool) -> None:
     """Raise `UsageError` where no file can be at one of `places`, or all of them are there already.
 

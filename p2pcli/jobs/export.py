@@ -12,7 +12,7 @@ from typing import Literal
 from p2pcli.errors import ExitCode, UsageError, did_you_mean
 from p2pcli.events import Note, Observer, Stop, ignore
 from p2pcli.inference.model_file import model_in, read_model
-from p2pcli.io.file_set import file_set, require_set_free
+from p2pcli.io.file_set import StoppedError, file_set, require_set_free
 from p2pcli.io.lock import locked
 from p2pcli.io.places import path_of, require_outside
 from p2pcli.jobs.published_options import published_options
@@ -137,17 +137,13 @@ def _write(
         with file_set([places[name] for name in names], overwrite=overwrite) as written:
             for name in names:
                 if stop.is_set():
-                    raise _StoppedError
+                    raise StoppedError
                 save_tensors(written[places[name]], OrderedDict(found[name].state))
-    except _StoppedError:
+    except StoppedError:
         report.interrupted = True
     else:
         report.outputs = [*places.values()]
         report.tally.written += len(places)
-
-
-class _StoppedError(Exception):
-    """Leaves a set of files unwritten."""
 
 
 def _require_pth(target: Path) -> None:

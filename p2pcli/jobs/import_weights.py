@@ -16,7 +16,7 @@ from p2pcli.events import Note, Observer, Stop, ignore
 from p2pcli.inference.model_file import ModelInfo, model_bytes, read_model
 from p2pcli.inference.modes import inference_mode
 from p2pcli.inference.weights_file import PublishedOptions, read_options_beside, read_weights
-from p2pcli.io.file_set import file_set, require_set_free
+from p2pcli.io.file_set import StoppedError, file_set, require_set_free
 from p2pcli.io.lock import locked
 from p2pcli.io.places import path_of, paths_of, real, require_free, require_outside
 from p2pcli.jobs.import_family import Family, Found, as_of_one_code, described, family_of
@@ -146,17 +146,13 @@ def _write(model_files: Sequence[_ModelFile], report: ImportReport, *, overwrite
         with file_set([one.place for one in model_files], overwrite=overwrite) as written:
             for one in model_files:
                 if stop.is_set():
-                    raise _StoppedError
+                    raise StoppedError
                 _save_verified(one, written[one.place])
-    except _StoppedError:
+    except StoppedError:
         report.interrupted = True
     else:
         report.outputs = [one.place for one in model_files]
         report.tally.written += report.tally.planned
-
-
-class _StoppedError(Exception):
-    """Leaves a set of files unwritten."""
 
 
 def _found(path: Path, told: Told, text: PublishedOptions) -> list[Found]:
