@@ -79,7 +79,7 @@ def read_image(
     """Decode the first frame of an image: upright and, with `icc`, in sRGB.
 
     With `ids` the pixels are the values that the file stores, as label maps want them: palette indices, bits
-    and small samples unscaled, in one channel; nothing is converted to sRGB.
+    and small samples unscaled, in one channel; nothing is converted to sRGB. A JPEG has none.
 
     Of a TIFF the largest full picture is read, never a preview; camera raw is refused. Gray stays one
     channel, transparency gives a fourth, 16 bit stays uint16. CMYK without a profile is converted by the
@@ -91,6 +91,7 @@ def read_image(
     with _opened(path_or_bytes, name) as file, _as_item_error(name) as found:
         if (plain := _plain_meta(file)) is not None:
             _check_size((plain.width, plain.height), max_pixels)
+            _require_whole(plain.format, ids=ids)
             if (pixels := _decode_jpeg(file, plain.mode)) is not None:
                 return Decoded(pixels, plain)
             file.seek(0)
@@ -112,6 +113,15 @@ def read_image(
         return _read_with_pillow(lighter, None, max_pixels, found, icc=icc, ids=ids)
 
 
+def _require_whole(form: str | None, *, ids: bool) -> None:
+    """Raise `ItemError` for label maps in a format that changes values: no id is nearly right."""
+    if ids and form in ("JPEG", "MPO"):
+        raise ItemError(
+            "a JPEG, which does not keep the numbers of a label map. Save label maps as PNG; where their "
+            "colours are labels, name them: data.palette."
+        )
+
+
 def _read_with_pillow(
     file: IO[bytes],
     chosen: tiff.Chosen | None,
@@ -125,6 +135,7 @@ def _read_with_pillow(
     with _described(file, chosen) as (picture, meta):
         found.append(meta)
         _check_size(picture.size, max_pixels)
+        _require_whole(picture.format, ids=ids)
         bits = id_maps.sample_bits(picture) if ids else 0
         profile = profile_of(picture) if icc and not ids else None
         image = _decode(picture, file, meta, profile, max_pixels)

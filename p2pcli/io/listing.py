@@ -215,9 +215,11 @@ def _matching(pattern: str, left_out: frozenset[Path], skipped: list[Skipped]) -
     if not _is_folder(base):
         raise UsageError(_missing(base))
     depth = None if "**" in wild else len(wild)
-    return [
-        item for item in _walk(base, left_out, skipped, depth=depth) if _matches(item[0].split("/"), wild)
-    ]
+    met: list[Skipped] = []
+    found = [item for item in _walk(base, left_out, met, depth=depth) if _matches(item[0].split("/"), wild)]
+    # Where nothing matches, what lies beside is no reason.
+    skipped += met if found else []
+    return found
 
 
 def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:

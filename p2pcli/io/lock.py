@@ -26,6 +26,7 @@ from filelock import lock_descriptor
 from p2pcli.errors import OutputInUseError
 from p2pcli.events import Note, Observer
 from p2pcli.io.atomic import is_running
+from p2pcli.io.places import require_folder
 
 _SUFFIX = ".p2p.lock"
 _LONGEST_NAME = 255 - len(_SUFFIX) - 1
@@ -100,6 +101,9 @@ def remove_lock_files() -> None:
 def _one_locked(place: Path, output: Path, observe: Observer) -> Iterator[None]:
     made: list[Path] = []
     descriptor = None
+    if not output.exists():
+        # Told before anything is tried: /proc and its like let no file be made, and say nothing why.
+        require_folder(output.parent)
     try:
         descriptor = _acquire(place, made)
     except _HeldError as error:

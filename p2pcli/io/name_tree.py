@@ -51,6 +51,13 @@ def tree_of(relatives: Iterable[str]) -> Tree:
     return root
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # A link to itself, say.
+
+
 def tree_below(path: Path) -> Tree:
     """The tree of what lies on the disk, empty folders too; files by their suffix, each real folder once."""
     root = Tree()
@@ -69,7 +76,7 @@ def tree_below(path: Path) -> Tree:
         for entry in entries:
             if entry.name.startswith(".") or entry.name in JUNK_FOLDERS:
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 # What p2p wrote is no photo, but may be a side: a network's results, to learn from.
                 if is_ours(Path(entry.path)) and not may_name_a_side(folder_name(entry.name).words):
                     continue

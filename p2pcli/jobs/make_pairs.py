@@ -140,6 +140,8 @@ def make_pairs(
     """
     begun = time.monotonic()
     given = paths_of(sources, "sources")
+    if not isinstance(maker, str):
+        raise UsageError(f"maker: expected a name such as 'edges', not {type(maker).__name__}.")
     place = Path("pairs") / maker if output is None else path_of(output, "output")
     settings = PairSettings(
         maker=maker_named(maker).name,

@@ -76,6 +76,8 @@ def choose(
 ) -> Chosen:
     """Fill what was left open: newest dataset, recipe, run folder; a resumed run knows all of its own."""
     notes: list[str] = []
+    data = None if data is None else path_of(data, "data")
+    recipe = None if recipe is None else path_of(recipe, "recipe")
     origins = [str(path) for path in paths_of(init, "init")]
     changes = [*_changes(overrides), *([] if seed is None else [f"train.seed={seed}"])]
     changes += [f"train.init_from={json.dumps(origins, ensure_ascii=False)}"] if origins else []
@@ -115,7 +117,7 @@ def choose(
 
 
 def _changes(overrides: object) -> list[str]:
-    if isinstance(overrides, str) or not isinstance(overrides, Iterable):
+    if isinstance(overrides, str | Mapping) or not isinstance(overrides, Iterable):
         found = repr(overrides) if isinstance(overrides, str) else type(overrides).__name__
         raise UsageError(f'overrides: expected a list such as ["train.steps=500"], not {found}.')
     return [str(override) for override in overrides]

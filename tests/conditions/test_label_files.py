@@ -16,6 +16,7 @@ from PIL import ImageCms
 from p2pcli.conditions import ConditionError, advice_on_values
 from p2pcli.conditions.labels import label_ids
 from p2pcli.conditions.layers import main_layers
+from p2pcli.errors import ItemError
 from p2pcli.image import Image
 from p2pcli.io import open_source
 from p2pcli.io.codec import read_image
@@ -206,3 +207,10 @@ def test_a_gray_png_of_this_test_is_read_by_others_too(tmp_path: Path) -> None:
     _gray_png(tmp_path / "x.png", 4, IDS)
     assert np.asarray(PillowImage.open(tmp_path / "x.png")).tolist() == (IDS * 17).tolist()
     assert read_image(tmp_path / "x.png").image[0, 1, 0] == 17
+
+
+def test_a_jpeg_holds_no_ids(tmp_path: Path) -> None:
+    PillowImage.fromarray(IDS.repeat(16, axis=0).repeat(16, axis=1), "L").save(tmp_path / "a.jpg")
+    with pytest.raises(ItemError, match="a JPEG, which does not keep the numbers of a label map"):
+        read_image(tmp_path / "a.jpg", ids=True)
+    assert read_image(tmp_path / "a.jpg").image.shape == (32, 48, 1)

@@ -270,3 +270,9 @@ def test_one_folder_under_two_names_is_read_once(tmp_path):
 def test_an_address_is_told_from_a_path_though_a_path_lost_a_slash():
     with pytest.raises(UsageError, match="is an address; only local files are read"):
         list_media([Path("https://example.org/a.jpg")])
+
+
+def test_a_pattern_that_matches_nothing_blames_no_neighbour(tmp_path):
+    (tmp_path / "made" / ".p2p").mkdir(parents=True)
+    listing = list_media(str(tmp_path / "nope*"))
+    assert (listing.entries, listing.skipped) == ((), ())

@@ -295,3 +295,11 @@ def test_reported_folders_are_recognised(real_data: Path, name: str, sides_shown
     assert len(keys) == count
     sample = source.read(keys[0])
     assert sample.target is not None and sample.input.shape[0] <= sample.target.shape[0]
+
+
+def test_a_link_to_itself_is_no_folder(tmp_path: Path) -> None:
+    for side in ("A", "B"):
+        write(tmp_path, f"{side}/{{}}.png", 9)
+        (tmp_path / side / "loop.png").symlink_to("loop.png")
+    keys = [key for some in open_source(tmp_path).splits().values() for key in some]
+    assert {"0001", "0002"} <= set(keys)

@@ -43,7 +43,7 @@ def test_outputs_equal_the_published_ones(
 
 SUMS_ALIKE = pytest.mark.skipif(
     "AVX512" not in torch.backends.cpu.get_cpu_capability(),
-    reason="in float32 these weights come out where the processor sums as the one that made the reference did",
+    reason="float32 ends at these weights where a processor sums as the reference's did",
 )
 
 
@@ -85,9 +85,9 @@ def test_three_training_steps_end_at_the_published_weights(real_data: Path, dtyp
         assert list(weights) == list(reference[name])
         errors = torch.cat([(weights[k].double() - v).abs().flatten() for k, v in reference[name].items()])
         # Adam's first steps move a weight by ± the learning rate whatever the size of its gradient, so those
-        # whose gradient is rounding noise end elsewhere where sums are taken in another order. In float64 they
-        # are 5 of 656430 on any processor; in float32 none with AVX-512, as the reference was made, and one in
-        # seven with AVX2. That our step is the published one to the bit in float32, whatever the processor, is
-        # what tests/training/test_step.py holds.
+        # whose gradient is rounding noise end elsewhere where sums are taken in another order. In float64
+        # they are 5 of 656430 on any processor; in float32 none with AVX-512, as the reference was made, and
+        # one in seven with AVX2. That our step is the published one to the bit in float32, whatever the
+        # processor, is what tests/training/test_step.py holds.
         assert int((errors > 1e-5).sum()) <= 10
         assert errors.max() < 3 * 2 * 2e-4

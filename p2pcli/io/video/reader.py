@@ -139,7 +139,7 @@ class FrameReader:
             f"{name}: {len(self.missing)} asked frames are not there.": len(self.missing),
         }
         if self.clock is not None and self.info is not None and not self.clock.is_timed:
-            rate = f"{float(self.info.fps):.5g} frames a second are taken"
+            rate = f"{self.clock.frames_per_second:.5g} frames a second are taken"
             counted[f"{name}: stores no times for its frames; {rate}."] = 1
         if self.shortfall is not None:
             counted[self.shortfall] = 1

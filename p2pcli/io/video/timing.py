@@ -63,7 +63,7 @@ class FrameClock:
         self.is_timed = False
         """True once any packet named a time that the film stores."""
         self._stores_times = container.format.name not in NO_TIMES
-        second = 1 / Fraction(stream.time_base or 1)
+        second = self._second = 1 / Fraction(stream.time_base or 1)
         self._step = frame_step(stream)
         self._back = max(round(BACKWARD_SECONDS * second), (HELD_FRAMES + 1) * self._step)
         may_jump = container.format.name in CLOCKS_START_ANEW
@@ -75,6 +75,11 @@ class FrameClock:
         self._last: int | None = None
         self._stands = self._step
         """How long the last frame stands by itself: some films repeat fields."""
+
+    @property
+    def frames_per_second(self) -> float:
+        """The rate at which the last frame was shown."""
+        return float(self._second / self._stands)
 
     @property
     def is_plain(self) -> bool:
