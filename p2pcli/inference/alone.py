@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import connection, current_process, parent_process
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +19,8 @@ from p2pcli.inference.pictures import translate_pictures
 from p2pcli.inference.pipeline import BatchSize
 from p2pcli.inference.progress import Progress
 from p2pcli.inference.translator import load_model
-from p2pcli.io.atomic import remove_unfinished
 from p2pcli.io.in_work import InWork, died_text
+from p2pcli.io.own_process import can_start, own_process, stand_back
 from p2pcli.kept_memory import is_kept, keep_freed_memory
 from p2pcli.plan import Tally
 
@@ -127,9 +120,8 @@ class Alone:
     def _in_other_processes(self, tasks: Sequence[Task], progress: Progress, stop: Stop) -> list[Task]:
         """What is left: after `stop`, or where no process can be started."""
         left = list(tasks)
-        # A script that calls `translate` unguarded by `if __name__ == "__main__"` would begin anew in each.
-        while left and not stop.is_set() and not getattr(current_process(), "_inheriting", False):
-            with _process(left, self._settings) as (process, messages):
+        while left and not stop.is_set() and can_start():
+            with own_process(_work, list(left), self._settings) as (process, messages):
                 begun = self._follow(messages, left, progress, stop)
             if begun is None:
                 break
@@ -177,24 +169,6 @@ def _given_up(task: Task, reason: str) -> ItemError:
     return ItemError(f"{task.entry.path.name}: {reason}", stage="translate")
 
 
-@contextlib.contextmanager
-def _process(tasks: Sequence[Task], settings: _Settings) -> Iterator[tuple[BaseProcess, Connection]]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(theirs, list(tasks), settings), daemon=True)
-    process.start()
-    # Else the end of the other process would never be seen.
-    theirs.close()
-    try:
-        yield process, ours
-        process.join(1)
-    finally:
-        if process.is_alive():
-            process.terminate()
-        process.join()
-        ours.close()
-
-
 def _take(done: _Done, progress: Progress, task: Task) -> None:
     """Count here what was done there."""
     with progress.lock:
@@ -211,7 +185,7 @@ def _take(done: _Done, progress: Progress, task: Task) -> None:
 
 def _work(messages: Connection, tasks: Sequence[Task], settings: _Settings) -> None:
     """The other process's body: each of `tasks` by itself."""
-    _stand_back()
+    stand_back()
     torch.set_num_threads(settings.threads)
     if settings.keeps_memory:
         keep_freed_memory()
@@ -244,24 +218,3 @@ def _work(messages: Connection, tasks: Sequence[Task], settings: _Settings) -> N
             messages.send(done)
     except EnvironmentFaultError as error:
         messages.send(error)
-
-
-def _stand_back() -> None:
-    """Leave signals to the job, end with it, and be the first that the system ends for want of memory."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: _end_now())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        _end_now()
-
-
-def _end_now() -> None:
-    remove_unfinished()
-    os._exit(1)

@@ -41,6 +41,10 @@ class InWork:
             return None
         return row.get("reason") or died_text(None)
 
+    def given_up(self) -> dict[str, str]:
+        """Items at which a process died with nothing else in work → why they are not to be tried again."""
+        return {name: row.get("reason") or died_text(None) for name, row in self._died.items()}
+
     def begin(self, name: str, *, mark: str, alone: bool = False) -> None:
         """Work on `name` begins; `alone`: nothing else is in work."""
         self._append({"name": name, "mark": mark, "state": _ALONE if alone else _BEGUN})
@@ -89,6 +93,11 @@ def died_text(exit_code: int | None) -> str:
             why = "as the system does where memory runs out" if name == "SIGKILL" else "a crash in a decoder"
             what = f"{what} ({name}, {why})"
     return f"{what}. {_REMEDY}."
+
+
+def stuck_text(seconds: float) -> str:
+    """Why an item is given up that is still in work after `seconds` in a process of its own."""
+    return f"the process ended at it, and by itself it was not done after {seconds:.0f} s. {_REMEDY}."
 
 
 def _line(row: dict[str, str]) -> str:

@@ -57,6 +57,7 @@ from p2pcli.training.sampler import epoch_order
 from p2pcli.training.schedule import total_steps
 from p2pcli.training.stages import stages_of
 from p2pcli.training.state import STATE_PARTS, TrainState, new_state
+from p2pcli.training.suspects import Wanted, recorded_reads
 from p2pcli.training.tensorboard import require_tensorboard
 from p2pcli.training.threads import THREADS, threads_as_begun
 from p2pcli.training.validation import metrics_text
@@ -92,7 +93,7 @@ def train(
     Raises `P2PError` children: `UsageError`, `NothingMatchedError`, `EnvironmentFaultError` (device, disk,
     memory), `ResumeMismatchError`; a plain `P2PError` where a loss is not finite.
     """
-    began = time.monotonic()
+    began, stop = time.monotonic(), stop or Stop()
     place = own_device(choose_device(device))
     with joined(place) as processes, ExitStack() as held:
         observe = observe if processes.is_first else ignore
@@ -132,8 +133,15 @@ def train(
             # Every process of a run adopts them; one writes them down.
             for change in adopt_changes(chosen, dry_run=dry_run or not processes.is_first):
                 observe(Note(change))
+        if not dry_run:
+            wanted = Wanted(chosen.data, chosen.recipe, chosen.limit)
+            pairs.first_reads = held.enter_context(
+                recorded_reads(
+                    chosen.folder, wanted, processes, tries_again=overwrite, observe=observe, stop=stop
+                )
+            )
         sample = one_sample(pairs)
-        settings = LoopSettings(workers or default_workers(), observe, stop or Stop(), processes)
+        settings = LoopSettings(workers or default_workers(), observe, stop, processes)
         threads = threads_as_begun(chosen.folder, resume=resume, observe=observe)
         with _own_random_state(place), threads, _memory_faults(chosen.recipe):
             run = new_state(chosen.recipe, place)

@@ -25,6 +25,7 @@ from p2pcli.training.batches import default_workers
 from p2pcli.training.cache import LoadedCache
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.finite import require_finite
+from p2pcli.training.first_reads import FirstReads
 from p2pcli.training.sampler import Slot
 
 _FIRST_LOOKS = 16
@@ -54,6 +55,7 @@ class PairData:
     on_the_fly: OnTheFly | None
     seed: int
     cache: LoadedCache = field(default_factory=LoadedCache, repr=False)
+    first_reads: FirstReads = field(default_factory=FirstReads, repr=False)
 
     def sized(self, size: int) -> PairData:
         """The same pairs for squares of `size` px, with a cache of their own; this itself at its own size."""
@@ -92,11 +94,15 @@ class PairData:
         with item_border(key, stage="make"):
             return random_square(pair, data=self.data, on_the_fly=self.on_the_fly, rng=rng, jitter=False)
 
+    def read_once(self, key: str) -> None:
+        """Decode the pair `key` as training does. Raises `ItemError`."""
+        self.load(key, self.data.load_size or self.data.size)
+
     def load(self, key: str, side: int) -> Loaded:
         """The pair `key` at load size `side`, cached. Raises `ItemError`."""
 
         def load() -> Loaded:
-            with item_border(key):
+            with item_border(key), self.first_reads.reading(key):
                 return load_pair(self.source.read(key), data=self.data, on_the_fly=self.on_the_fly, side=side)
 
         return self.cache.get(f"{side}/{key}", load)
@@ -273,7 +279,8 @@ def _words_on_labels(problem: LabelValueError, pairs: PairData, keys: Sequence[s
     values: set[int] = set()
     for key in keys[:_MAPS]:
         try:
-            sample = pairs.source.read(key)
+            with pairs.first_reads.reading(key):
+                sample = pairs.source.read(key)
             image = sample.input if pairs.data.direction == "AtoB" else sample.target
             if image is not None:
                 values |= values_in(plain_ids(image, name=key), pairs.data)
@@ -287,12 +294,13 @@ def first_sample(pairs: PairData) -> Sample:
 
     Raises `UsageError` where any sample does not meet the recipe's conditions, or holds NaN.
     """
-    require_finite(pairs.path, pairs.source, (*pairs.split.train, *pairs.split.validation))
+    keys, reading = (*pairs.split.train, *pairs.split.validation), pairs.first_reads.reading
+    require_finite(pairs.path, pairs.source, keys, reading=reading)
     require_conditions(pairs)
     problem: ItemError | None = None
     for key in pairs.split.train[:_FIRST_LOOKS]:
         try:
-            with item_border(key):
+            with item_border(key), reading(key):
                 return pairs.source.read(key)
         except ItemError as error:
             problem = problem or error

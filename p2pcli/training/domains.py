@@ -19,6 +19,7 @@ from p2pcli.training.cache import LoadedCache
 from p2pcli.training.dataset import Split, layout_of, require_pictures, split_keys
 from p2pcli.training.failures import FailureLog
 from p2pcli.training.finite import require_finite
+from p2pcli.training.first_reads import FirstReads
 from p2pcli.training.sampler import Slot
 
 _FIRST_LOOKS = 16
@@ -47,6 +48,7 @@ class DomainData:
     seed: int
     on_the_fly: OnTheFly | None = None
     cache: LoadedCache = field(default_factory=LoadedCache, repr=False)
+    first_reads: FirstReads = field(default_factory=FirstReads, repr=False)
 
     def identity(self) -> dict[str, object]:
         """What a resumed run compares: the names of both domains and where they divide."""
@@ -64,13 +66,16 @@ class DomainData:
         Raises `UsageError` where a picture holds NaN.
         """
         a = {without_round(place): None for place in (*self.split.train, *self.split.validation)}
-        require_finite(self.path, self.source, a)
-        require_finite(self.path, self.source_b, (*self.split_b.train, *self.split_b.validation))
+        b = (*self.split_b.train, *self.split_b.validation)
+        reading = self.first_reads.reading
+        require_finite(self.path, self.source, a, reading=reading)
+        require_finite(self.path, self.source_b, b, reading=lambda key: reading(_named("B", key)))
         problem: ItemError | None = None
         for place in self.split.train[:_FIRST_LOOKS]:
             try:
-                with item_border(place):
-                    return self.source.read(without_round(place))
+                key = without_round(place)
+                with item_border(place), reading(key):
+                    return self.source.read(key)
             except ItemError as error:
                 problem = problem or error
         raise NothingMatchedError(f"{self.path}: domain A cannot be read; its first picture: {problem}")
@@ -108,6 +113,11 @@ class DomainData:
             _cut(b, data=self.data, rng=None),
         )
 
+    def read_once(self, name: str) -> None:
+        """Decode the picture that failures call `name` as training does. Raises `ItemError`."""
+        domain = "B" if name.startswith(_DOMAIN_B) else "A"
+        self._load(domain, name.removeprefix(_DOMAIN_B), self.data.load_size or self.data.size)
+
     def _partners(self, slot: Slot) -> list[str]:
         """The keys of B that a place takes: one drawn for it, then its successors."""
         keys = self.split_b.train
@@ -117,7 +127,7 @@ class DomainData:
     def _first_readable(self, domain: str, keys: list[str], failures: FailureLog) -> Loaded:
         side = self.data.load_size or self.data.size
         for key in keys:
-            name = key if domain == "A" else f"{_DOMAIN_B}{key}"
+            name = _named(domain, key)
             if name in failures:
                 continue
             try:
@@ -134,7 +144,7 @@ class DomainData:
         channels = self.data.input_channels if domain == "A" else self.data.target_channels
 
         def load() -> Loaded:
-            with item_border(key):
+            with item_border(key), self.first_reads.reading(_named(domain, key)):
                 image = source.read(key).input
                 return Loaded(None, _fitted(image, self.data, side=side, channels=channels, name=key))
 
@@ -179,6 +189,11 @@ def rounds(keys: tuple[str, ...], count: int) -> tuple[str, ...]:
 def without_round(place: str) -> str:
     """The key of the picture behind a place: "b" for "b//2"."""
     return place.partition(_ROUND)[0]
+
+
+def _named(domain: str, key: str) -> str:
+    """What failures call the picture `key` of `domain`."""
+    return key if domain == "A" else f"{_DOMAIN_B}{key}"
 
 
 def _fitted(image: Image, data: Data, *, side: int, channels: int, name: str) -> Image:

@@ -41,6 +41,10 @@ class RunFolder:
         """Pairs that could not be read."""
         return self.path / "failures.jsonl"
 
+    def in_work(self, rank: int | str) -> Path:
+        """What process `rank` reads for the first time just now; there while it trains, or after it died."""
+        return self.path / f".p2p-in-work-{rank}.jsonl"
+
     @property
     def samples(self) -> Path:
         """Sample grids, step-NNNNNNNN.png."""
